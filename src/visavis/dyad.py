@@ -1,0 +1,121 @@
+"""Two people: a dyad of a corpus, a batch of dyads for a model, a listener's persona."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from visavis.behaviour import Behaviour
+from visavis.errors import InputError
+from visavis.files import atomic_path, existing_file
+
+
+@dataclass(frozen=True)
+class Dyad:
+    """One recorded (or simulated) clip of a speaker and the listener who met them."""
+
+    id: str
+    speaker: Behaviour
+    listener: Behaviour
+    speaker_id: str
+    listener_id: str
+    split: str
+    script: str | None = None
+    """What was said, where several dyads share it."""
+    context: str | None = None
+    appropriate: tuple[str, ...] = ()
+    """Ids of the dyads whose listener is an appropriate reaction to this speaker, itself first."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B dyads as tensors: what `ReactionModel.loss` takes."""
+
+    speaker: Behaviour
+    """[B, T, ...]"""
+    listener: Behaviour
+    """[B, T, ...]: the paired, real reaction."""
+    targets: Behaviour
+    """[B, N, T, ...]: appropriate real reactions, the paired one first."""
+    target_mask: Tensor
+    """bool [B, N]: which of the N are there."""
+    history: Behaviour | None = None
+    """[B, T', ...]: the same listener in another clip."""
+    lengths: Tensor | None = None
+    """int64 [B], frames before padding."""
+    ids: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        clips = self.speaker.lead
+        if len(clips) != 1:
+            raise InputError(f"a batch's speaker has one leading axis, not {list(clips)}.")
+        if self.listener.lead != clips or self.targets.lead[:1] != clips:
+            raise InputError(
+                f"a batch of {clips[0]} speakers came with listeners {list(self.listener.lead)} and "
+                f"targets {list(self.targets.lead)}; wanted [B] and [B, N]."
+            )
+        if tuple(self.target_mask.shape) != self.targets.lead:
+            raise InputError(
+                f"target_mask is {list(self.target_mask.shape)}, wanted {list(self.targets.lead)}."
+            )
+
+    def __len__(self) -> int:
+        return len(self.speaker)
+
+    def to(self, device: torch.device | str) -> Batch:
+        return replace(
+            self,
+            speaker=self.speaker.to(device),
+            listener=self.listener.to(device),
+            targets=self.targets.to(device),
+            target_mask=self.target_mask.to(device),
+            history=None if self.history is None else self.history.to(device),
+            lengths=None if self.lengths is None else self.lengths.to(device),
+        )
+
+
+@dataclass(frozen=True)
+class Persona:
+    """Who is listening, as one model sees it: a value to save, pass and compare."""
+
+    model: str
+    """Public name of the model that made it; no other model can read the embedding."""
+    embedding: Tensor
+    """[D], or [B, D] for a batch."""
+    traits: Tensor | None = None
+    """Big Five in [0, 1], [..., 5], where they were given."""
+
+    def save(self, path: str | Path) -> Path:
+        from safetensors.torch import save_file
+
+        tensors = {"embedding": self.embedding.detach().cpu().contiguous()}
+        if self.traits is not None:
+            tensors["traits"] = self.traits.detach().cpu().contiguous()
+        with atomic_path(path) as temporary:
+            about = json.dumps({"format": 1, "model": self.model})
+            save_file(tensors, temporary, metadata={"visavis.persona": about})
+        return Path(path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Persona:
+        """Read what `save` wrote.
+
+        Raises:
+            InputError: the file is not a persona.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        found = existing_file(path, wanted="a persona written by visavis (.safetensors)")
+        try:
+            with safe_open(found, framework="pt") as file:  # type: ignore[no-untyped-call]
+                about = json.loads((file.metadata() or {}).get("visavis.persona", "null"))
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except SafetensorError as error:
+            raise InputError(f"{found} is not a safetensors file ({error}).") from error
+        if not isinstance(about, dict) or about.get("format") != 1:
+            raise InputError(f"{found} holds no persona of format 1.")
+        return cls(about["model"], tensors["embedding"], tensors.get("traits"))

@@ -1,0 +1,51 @@
+"""What can go wrong, by whose hand, and the one door to optional packages."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Iterable
+from types import ModuleType
+
+
+class VisavisError(Exception):
+    """Anything this library raises on purpose."""
+
+
+class InputError(VisavisError, ValueError):
+    """The user's input cannot be used; the text says what came, what was wanted, what to do."""
+
+
+class MissingChannel(InputError, KeyError):
+    """A behaviour lacks a channel, or some of its frames were not observed."""
+
+    __str__ = Exception.__str__  # KeyError would print the repr of the text
+
+
+class MissingExtra(VisavisError, ImportError):
+    """An optional package is not installed; the text names the extra that brings it."""
+
+
+class OfflineOnly(VisavisError):
+    """The model needs the whole clip; the text names `RollingSession`."""
+
+
+def require(module: str, *, extra: str) -> ModuleType:
+    """Import an optional `module`, or raise `MissingExtra` naming the `extra` that installs it."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        package = module.partition(".")[0]
+        if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith(package):
+            reason = f"the package {package!r} is not installed"
+        else:  # installed, but a library below it is missing: say so, or the advice misleads
+            reason = f"the package {package!r} could not be imported ({error})"
+        raise MissingExtra(f"{reason}. Install it with: pip install 'visavis[{extra}]'") from error
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A sentence that lists the `known` names and suggests the one closest to `name`."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"Did you mean {close[0]!r}? " if close else ""
+    return f"{hint}Known: {', '.join(names) or 'none'}."
