@@ -19,8 +19,10 @@ FIRST_DIP = 0.15
 """The first dip of the difference function below this is the period (YIN, step 4)."""
 VOICED_BELOW = 0.30
 """A frame whose best dip stays above this has no pitch."""
+FRAME = RATE // 25
 QUIETEST = 1e-3
-"""Root mean square (-60 dBFS) under which a frame has no pitch, whatever its shape."""
+"""Root mean square (-60 dBFS) of the frame itself under which it has no pitch, so that the end of
+a vowel in the span does not voice the silence after it."""
 
 
 def pitch(spans: Floats) -> tuple[Doubles, Doubles]:
@@ -49,7 +51,7 @@ def pitch(spans: Floats) -> tuple[Doubles, Doubles]:
     before, here, after = normal[rows, lag - 1], normal[rows, lag], normal[rows, lag + 1]
     bend = before - 2.0 * here + after
     shift = np.where(bend > 0.0, 0.5 * (before - after) / np.where(bend > 0.0, bend, 1.0), 0.0)
-    loud = np.sqrt(np.mean(x * x, axis=1)) > QUIETEST
+    loud = np.sqrt(np.mean(np.square(spans[:, -FRAME:], dtype=np.float64), axis=1)) > QUIETEST
     found = loud & dip.any(axis=1)
     hertz = np.where(found & (here < VOICED_BELOW), RATE / (lag + np.clip(shift, -1.0, 1.0)), 0.0)
     return hertz, np.where(found, np.clip(1.0 - here, 0.0, 1.0), 0.0)
