@@ -1,0 +1,23 @@
+"""Numba compilation that survives a read-only installation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import numba
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def compiled(function: F) -> F:
+    """`function` compiled by numba on one thread, kept on disk where a folder can be written.
+
+    Numba refuses to compile at all when asked for a cache it can put nowhere, so that refusal is
+    answered by compiling anew in each process (some seconds on the first call).
+    """
+    options = {"nogil": True, "error_model": "numpy"}
+    try:
+        return numba.njit(function, cache=True, **options)  # type: ignore[no-any-return]
+    except RuntimeError:
+        return numba.njit(function, **options)  # type: ignore[no-any-return]

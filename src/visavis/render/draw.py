@@ -1,0 +1,218 @@
+"""One head, one frame: coefficients to pixels."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from visavis.channels import BLENDSHAPES
+from visavis.errors import InputError, MissingChannel
+from visavis.render import rasteriser as raster
+from visavis.render.looks import DEFAULT, Look, linear
+from visavis.render.mesh import PIVOT, Head, head
+from visavis.render.pieces import Part
+from visavis.render.rig import settle
+
+if TYPE_CHECKING:
+    from visavis.behaviour import Behaviour
+
+F32 = NDArray[np.float32]
+U8 = NDArray[np.uint8]
+
+EYE_Z = 0.92
+"""Distance of the camera from the middle of the head, metres."""
+FRAME = 0.335
+"""Height of what the picture shows at the middle of the head, metres."""
+DROP = -0.018
+"""Height of the middle of the picture, metres."""
+LARGEST, SMALLEST = 2048, 16
+"""Allowed sizes of a picture, pixels."""
+
+
+def _unit(*v: float) -> list[float]:
+    return [float(x) for x in np.asarray(v) / np.linalg.norm(v)]
+
+
+_LAMPS = np.array(
+    [
+        [*_unit(-0.62, 0.62, 0.75), 0.98, 0.92, 0.84],
+        [*_unit(0.85, 0.05, 0.55), 0.15, 0.17, 0.21],
+        [*_unit(0.55, 0.55, -0.65), 0.62, 0.66, 0.74],
+        [*_unit(-0.45, 0.75, 0.65), 0.20, 0.19, 0.18],
+    ],
+    np.float32,
+)
+_CATCH = np.array([_unit(-0.27, 0.33, 0.9), _unit(0.26, -0.22, 0.94)], np.float32)
+_NO_TURN = np.eye(3, dtype=np.float32)
+
+
+@lru_cache(maxsize=1)
+def _encode() -> U8:
+    """sRGB code of 4096 steps of linear light."""
+    x = np.linspace(0.0, 1.0, 4096)
+    code = np.where(x <= 0.0031308, 12.92 * x, 1.055 * x ** (1 / 2.4) - 0.055)
+    return np.asarray(np.round(code * 255.0), np.uint8)
+
+
+@lru_cache(maxsize=64)
+def _background(size: int, sky: str, ground: str) -> F32:
+    """A soft vertical gradient, lighter behind the head, [size, size, 3] linear."""
+    y, x = np.mgrid[0:size, 0:size] / max(size - 1, 1)
+    fade = (y**1.2)[..., None]
+    plain = linear(sky) * (1 - fade) + linear(ground) * fade
+    halo = np.exp(-(((x - 0.5) / 0.42) ** 2) - ((y - 0.42) / 0.42) ** 2)[..., None]
+    return np.asarray(plain * (0.9 + 0.16 * halo), np.float32).clip(0.0, 1.0)
+
+
+class _Dressed:
+    """A head in the colours of one look."""
+
+    def __init__(self, of: Look) -> None:
+        self.head: Head = head(of.style)
+        skin, lips = linear(of.skin), linear(of.lips)
+        base = {
+            Part.SKIN: skin,
+            Part.LID: skin * np.array([0.92, 0.74, 0.72], np.float32),
+            Part.MOUTH: lips * np.array([0.7, 0.45, 0.45], np.float32),
+            Part.EYEBALL: linear("#f4f1ee"),
+            Part.LASH: linear(of.brows) * np.float32(0.35) + np.float32(0.002),
+            Part.BROW: linear(of.brows),
+            Part.TEETH: linear("#f6f1e6"),
+            Part.TONGUE: linear("#cf6a68"),
+            Part.HAIR: linear(of.hair),
+            Part.SHIRT: linear(of.shirt),
+        }
+        table = np.stack([base[part] for part in Part])
+        parts = self.head.parts
+        albedo = table[parts]
+        on_skin = (parts == Part.SKIN)[:, None]
+        flush = np.array([1.02, 0.70, 0.66], np.float32)
+        blush = self.head.blush[:, None] * 0.62
+        self.albedo: F32 = np.where(on_skin, albedo * (1 - blush + blush * flush), albedo).astype(
+            np.float32
+        )
+        sheen = {Part.SKIN: 0.32, Part.LID: 0.4, Part.MOUTH: 0.3, Part.TEETH: 0.9, Part.TONGUE: 1.2,
+                 Part.HAIR: 0.5, Part.EYEBALL: 0.0, Part.BROW: 0.1, Part.LASH: 0.0, Part.SHIRT: 0.05}  # fmt: skip
+        soft = {Part.SKIN: 1.0, Part.LID: 1.0, Part.MOUTH: 1.0, Part.TONGUE: 1.0, Part.TEETH: 0.8,
+                Part.EYEBALL: 0.7}  # fmt: skip
+        self.sheen: F32 = np.array([sheen[p] for p in Part], np.float32)[parts]
+        self.sheen = self.sheen * np.where(
+            (parts == Part.SKIN) & (self.head.paint[:, 0] > 0.0), 2.2, 1.0
+        ).astype(np.float32)
+        self.soft: F32 = np.array([soft.get(p, 0.15) for p in Part], np.float32)[parts]
+        iris = linear(of.eyes)
+        ratio = lips / np.maximum(skin, 1e-3)
+        self.inks: F32 = np.stack(
+            [ratio, iris, iris * 0.22, np.zeros(3), np.array([0.50, 0.225, 0.0])]
+        ).astype(np.float32)
+        self.starts, self.rows, self.deltas = _sparse(of.style)
+
+
+@lru_cache(maxsize=16)
+def _sparse(style: str) -> tuple[NDArray[np.int32], NDArray[np.int32], F32]:
+    return head(style).sparse()
+
+
+@lru_cache(maxsize=64)
+def _dressed(of: Look) -> _Dressed:
+    return _Dressed(of)
+
+
+class _Room(threading.local):
+    """Arrays that one thread draws into again and again."""
+
+    def __init__(self) -> None:
+        self.vertices = 0
+        self.size = 0
+
+    def fit(self, vertices: int, size: int) -> None:
+        if vertices != self.vertices:
+            self.points, self.normals, self.colours, self.screen = (
+                np.zeros((vertices, 3), np.float32) for _ in range(4)
+            )
+            self.vertices = vertices
+        if size != self.size:
+            side = size * raster.SAMPLES
+            self.near = np.zeros((side, side), np.float32)
+            self.face = np.zeros((side, side), np.int32)
+            self.size = size
+
+
+_ROOM = _Room()
+
+
+def turn(rotation: ArrayLike) -> F32:
+    """R = Ry Rx Rz [3, 3] of (pitch, yaw, roll) radians; positive pitch looks down, yaw turns left."""
+    pitch, yaw, roll = np.asarray(rotation, np.float64)
+    cx, sx, cy, sy, cz, sz = (f(a) for a in (pitch, yaw, roll) for f in (np.cos, np.sin))
+    rx = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
+    ry = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
+    rz = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
+    return np.asarray(ry @ rx @ rz, np.float32)
+
+
+def _three(values: ArrayLike, name: str) -> NDArray[np.float64]:
+    given = np.asarray(values, np.float64)
+    if given.shape != (3,):
+        raise InputError(f"{name} must have shape [3], but came as {list(given.shape)}.")
+    return np.nan_to_num(given, nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def draw_head(
+    blendshapes: ArrayLike,
+    rotation: ArrayLike = (0.0, 0.0, 0.0),
+    translation: ArrayLike = (0.0, 0.0, 0.0),
+    *,
+    size: int = 256,
+    look: Look = DEFAULT,
+) -> U8:
+    """Draw one head as seen by a camera in front of it.
+
+    Args:
+        blendshapes: [52] in `BLENDSHAPES` order; values outside [0, 1] are cut, NaN counts as 0.
+        rotation: [3] pitch, yaw, roll in radians.
+        translation: [3] metres from rest; limited to what keeps the head in sight.
+        size: pixels along a side, 16 to 2048.
+        look: who is drawn.
+
+    Returns:
+        [size, size, 3] uint8 sRGB. Equal arguments give equal bytes.
+
+    Raises:
+        InputError: a shape or the size does not fit.
+    """
+    weights = np.asarray(blendshapes, np.float32)
+    if weights.shape != (len(BLENDSHAPES),):
+        raise InputError(
+            f"blendshapes must have shape [52], but came as {list(weights.shape)}. "
+            "For a whole clip use `draw`."
+        )
+    if not SMALLEST <= size <= LARGEST:
+        raise InputError(f"size must lie in {SMALLEST} to {LARGEST} pixels, not {size}.")
+    shift = np.clip(_three(translation, "translation"), -0.3, 0.3).astype(np.float32)
+    who = _dressed(look)
+    mesh, room = who.head, _ROOM
+    room.fit(len(mesh.vertices), size)
+    weights = settle(weights)
+    raster.morph(mesh.vertices, weights, who.starts, who.rows, who.deltas, room.points)
+    raster.keep_on_balls(room.points, mesh.on_ball, mesh.ball, mesh.low, mesh.high, mesh.balls)
+    raster.pose(room.points, mesh.follow, turn(_three(rotation, "rotation")), PIVOT, shift)
+    raster.vertex_normals(room.points, mesh.triangles, mesh.twin, room.normals)
+    raster.light(
+        room.points, room.normals, who.albedo, mesh.occlusion, who.sheen, who.soft, _LAMPS, EYE_Z, room.colours
+    )  # fmt: skip
+    side = float(size * raster.SAMPLES)
+    raster.project(room.points, EYE_Z, side * EYE_Z / FRAME, side / 2.0, DROP, room.screen)
+    raster.rasterise(room.screen, mesh.triangles, room.near, room.face)
+    out = np.empty((size, size, 3), np.uint8)
+    raster.shade(
+        room.near, room.face, room.screen, mesh.triangles, mesh.kind, mesh.group, room.colours,
+        mesh.paint, room.normals, who.inks, _CATCH, _background(size, look.sky, look.ground),
+        _encode(), 0.02, out,
+    )  # fmt: skip
+    return out
