@@ -104,9 +104,9 @@ class Behaviour:
                 f"but came as {list(values.shape)}."
             )
         *lead, ticks = values.shape[: -len(width)]
-        if ticks == 0 or ticks % channel.rate:
+        if ticks % channel.rate:
             raise InputError(
-                f"channel {name!r} has {ticks} ticks; wanted a positive multiple of {channel.rate}."
+                f"channel {name!r} has {ticks} ticks; wanted a multiple of {channel.rate}."
             )
         return (*lead, ticks // channel.rate)
 
@@ -403,7 +403,7 @@ class Behaviour:
 
     def window(self, start: int, stop: int) -> Behaviour:
         """Frames [start, stop), words and source moved along."""
-        if not 0 <= start < stop <= self.frames:
+        if not 0 <= start <= stop <= self.frames:
             raise InputError(f"cannot cut frames {start} to {stop} out of {self.frames}.")
         if self.lengths is not None and bool((self.lengths <= start).any()):
             raise InputError(
@@ -586,7 +586,7 @@ class Behaviour:
 
         found = existing_file(path, wanted="a behaviour written by visavis (.safetensors)")
         try:
-            with safe_open(found, framework="pt") as file:  # type: ignore[no-untyped-call]
+            with safe_open(found, framework="pt") as file:
                 about = json.loads((file.metadata() or {}).get("visavis", "null"))
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except SafetensorError as error:

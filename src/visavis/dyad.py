@@ -111,7 +111,7 @@ class Persona:
 
         found = existing_file(path, wanted="a persona written by visavis (.safetensors)")
         try:
-            with safe_open(found, framework="pt") as file:  # type: ignore[no-untyped-call]
+            with safe_open(found, framework="pt") as file:
                 about = json.loads((file.metadata() or {}).get("visavis.persona", "null"))
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except SafetensorError as error:

@@ -88,7 +88,7 @@ def normal(
     index: Tensor | int,
     shape: Sequence[int],
 ) -> Tensor:
-    """Standard normal numbers, float32 [*broadcast(seeds, sample, index), *shape]; see `uniform`."""
+    """Standard normal, float32 [*broadcast(seeds, sample, index), *shape]; see `uniform`."""
     count = math.prod(shape)
     pairs = (count + 1) // 2
     words = _hash(seeds, sample, stream, index, 2 * pairs)

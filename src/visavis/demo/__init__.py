@@ -1,0 +1,1 @@
+"""A speaker to react to, made on the spot: a script, an animated portrait, a synthesised voice."""

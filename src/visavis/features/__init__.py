@@ -1,0 +1,1 @@
+"""Frames, samples and words -> Behaviour; attributes <-> coefficients."""

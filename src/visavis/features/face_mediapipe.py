@@ -1,0 +1,206 @@
+"""Mediapipe's 478-point face mesh as a `FaceTracker` (extra `[track]`, models inside the wheel).
+
+Every frame is read on its own position: no look-ahead and no smoothing over time, so the lag is
+zero frames. (The mesh finds a face again where it last was; that moves no point in time.)
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visavis.errors import InputError, require
+from visavis.features._system import install_command, missing_libraries
+from visavis.features.face import FaceObservation
+from visavis.features.face_geometry import blendshapes_of, measure
+from visavis.features.face_pose import fit_pose
+from visavis.features.face_rest import RunningRest
+
+logger = logging.getLogger("visavis")
+
+Doubles = NDArray[np.float64]
+
+POINTS = 478
+PATIENCE_S = 1.0
+"""How long the followed face may be gone before another one in view is followed instead."""
+
+
+class MediapipeTracker:
+    """Follows one face with mediapipe 0.10.14's FaceMesh.
+
+    With two faces in view the larger is followed first, then whichever is nearest to where the
+    followed one was; a warning says so once. Not safe to share between threads or clips.
+
+    Args:
+        faces: how many faces to look for. 2 notices a second person; 1 is a third faster.
+        still: treat every frame as a picture of its own (slower; nothing is carried over).
+
+    Raises:
+        MissingExtra: mediapipe is not installed.
+        InputError: the system lacks a library that it needs.
+    """
+
+    def __init__(self, *, faces: int = 2, still: bool = False) -> None:
+        if faces < 1:
+            raise InputError(f"faces must be at least 1, not {faces}.")
+        with _quiet():
+            self._mesh = _mediapipe().solutions.face_mesh.FaceMesh(
+                static_image_mode=still, max_num_faces=faces, refine_landmarks=True
+            )
+            # the graph starts in threads of its own and is only done after a first frame
+            self._mesh.process(np.zeros((64, 64, 3), np.uint8))
+        self._rest = RunningRest()
+        self._follow = _Follow()
+        self._still = still
+
+    def track(self, frame: NDArray[np.uint8], time_s: float) -> FaceObservation | None:
+        """The followed face in `frame` (uint8 [H, W, 3], RGB), or None; see `FaceTracker`."""
+        candidates = self.faces(frame)
+        chosen = self._follow.choose(candidates, time_s, stick=not self._still)
+        if chosen is None:
+            return None
+        height, width = frame.shape[:2]
+        pose = fit_pose(chosen)
+        distances = measure(pose.to_head(chosen))
+        rest = self._rest.update(distances)
+        return FaceObservation(
+            landmarks=chosen.astype(np.float32),
+            blendshapes=blendshapes_of(distances, rest),
+            rotation=pose.angles.astype(np.float32),
+            translation=pose.translation_m(height, width).astype(np.float32),
+            confidence=pose.confidence,
+            faces=len(candidates),
+            measures=distances.astype(np.float32),
+        )
+
+    def faces(self, frame: NDArray[np.uint8]) -> list[Doubles]:
+        """Every face found in `frame`: landmarks [478, 3] in pixels, x right, y up, z to camera.
+
+        Raises:
+            InputError: the frame is not uint8 [H, W, 3].
+        """
+        if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
+            raise InputError(
+                f"a frame must be uint8 [H, W, 3] (RGB), not {frame.dtype} {list(frame.shape)}."
+            )
+        result = self._mesh.process(np.ascontiguousarray(frame))
+        height, width = frame.shape[:2]
+        # depth is in units of the picture's width, growing away from the camera
+        scale = np.array([width, -height, -width], dtype=np.float64)
+        return [
+            np.array([(p.x, p.y, p.z) for p in face.landmark]) * scale
+            for face in result.multi_face_landmarks or ()
+        ]
+
+    def close(self) -> None:
+        self._mesh.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+@dataclass
+class _Follow:
+    """Which of the faces in view is the one we follow."""
+
+    centre: Doubles | None = None
+    size: float = 0.0
+    seen_s: float = 0.0
+    warned: bool = False
+
+    def choose(self, faces: list[Doubles], time_s: float, *, stick: bool) -> Doubles | None:
+        if len(faces) > 1 and not self.warned:
+            logger.warning(
+                "%d faces in view at %.2f s: the largest is followed, the others are not.",
+                len(faces),
+                time_s,
+            )
+            self.warned = True
+        if self.centre is not None and time_s - self.seen_s > PATIENCE_S:
+            self.centre = None
+        if not faces:
+            return None
+        if self.centre is None or not stick:
+            chosen = max(faces, key=_size)
+        else:
+            here = self.centre
+            chosen = min(faces, key=lambda face: float(np.linalg.norm(_middle(face) - here)))
+            # a head moves by far less than its own height between two frames
+            gap = max(1.0, (time_s - self.seen_s) * 25.0)
+            reach = self.size * min(0.4 + 0.05 * gap, 1.0)
+            if np.linalg.norm(_middle(chosen) - here) > reach:
+                return None
+        self.centre, self.size, self.seen_s = _middle(chosen), _size(chosen), time_s
+        return chosen
+
+
+def _middle(face: Doubles) -> Doubles:
+    centre: Doubles = face[:, :2].mean(axis=0)
+    return centre
+
+
+def _size(face: Doubles) -> float:
+    return float(np.ptp(face[:, :2], axis=0).max())
+
+
+def _mediapipe() -> Any:
+    """Import mediapipe, saying what is missing if it cannot be."""
+    os.environ.setdefault("GLOG_minloglevel", "2")
+    missing = missing_libraries()
+    if missing:
+        raise InputError(
+            f"the face tracker needs the system libraries {', '.join(missing)}, which this machine "
+            f"lacks. Install them with: {install_command(missing)}"
+        )
+    module = require("mediapipe", extra="track")
+    if not hasattr(module, "solutions"):
+        raise InputError(
+            f"mediapipe {module.__version__} no longer contains the face mesh. "
+            "Install the version that does with: pip install 'visavis[track]'"
+        )
+    # protobuf 4 warns at every result about a call inside mediapipe; nobody here can change it
+    warnings.filterwarnings("ignore", message=r"SymbolDatabase\.GetPrototype", module="google")
+    return module
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep mediapipe's C++ start-up lines off the terminal; they go to the logger at debug level.
+
+    They are written to file descriptor 2 before any log setting of theirs takes effect. If the
+    block fails they are shown after all.
+    """
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as kept:
+        saved = os.dup(2)
+        os.dup2(kept.fileno(), 2)
+        failed = True
+        try:
+            yield
+            failed = False
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+            kept.seek(0)
+            text = kept.read().decode(errors="replace").strip()
+            if text:
+                logger.log(logging.ERROR if failed else logging.DEBUG, "mediapipe: %s", text)

@@ -1,0 +1,215 @@
+"""Sessions of models that advance window by window: lanes, buffers, batches, snapshots."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from visavis.behaviour import Behaviour
+from visavis.channels import Layout
+from visavis.dyad import Persona
+from visavis.errors import InputError
+from visavis.models._base import Lane, ReactionModel
+
+StateT = TypeVar("StateT")
+
+
+@dataclass
+class Conversation(Generic[StateT]):
+    """What one lane holds between steps."""
+
+    seed: int
+    state: StateT
+    pending: Behaviour | None = None
+    """Speaker frames that do not fill a window yet."""
+    ended: bool = False
+
+
+class WindowSession(ABC, Generic[StateT]):
+    """Lanes that take any number of frames and advance in windows of `hop` frames.
+
+    A subclass gives the state of one conversation (`start`), one window for many conversations
+    (`advance`), and the state as named tensors and back.
+    """
+
+    def __init__(self, model: ReactionModel[Any], *, hop: int, num_samples: int) -> None:
+        if hop < 1 or num_samples < 1:
+            raise InputError(
+                f"hop and num_samples must be at least 1, not {hop} and {num_samples}."
+            )
+        self.model = model
+        self.hop = hop
+        self.latency = hop - 1
+        self.num_samples = num_samples
+        self._lanes: dict[Lane, Conversation[StateT]] = {}
+        self._opened = 0
+
+    # ------------------------------------------------------------------ to give
+
+    @abstractmethod
+    def start(self, seed: int, persona: Persona | None) -> StateT:
+        """The state of a conversation before its first frame."""
+
+    @abstractmethod
+    def advance(
+        self, conversations: Sequence[Conversation[StateT]], speaker: Behaviour, *, last: bool
+    ) -> tuple[list[StateT], list[dict[str, Tensor]]]:
+        """One window [B, t] of B conversations: their new states and channels [K, t', ...].
+
+        `last` marks a final window, which may be shorter than `hop` or even empty of new frames.
+        """
+
+    @abstractmethod
+    def state_tensors(self, state: StateT) -> dict[str, Tensor]: ...
+
+    @abstractmethod
+    def state_from(self, tensors: Mapping[str, Tensor]) -> StateT: ...
+
+    # ------------------------------------------------------------------ given
+
+    def open(self, *, seed: int, persona: Persona | None = None) -> Lane:
+        if persona is not None and not self.model.personal:
+            raise InputError(f"{self.model.name} is not personal; leave `persona` out.")
+        return self._add(Conversation(seed, self.start(seed, persona)))
+
+    def _add(self, conversation: Conversation[StateT]) -> Lane:
+        lane = Lane(self._opened)
+        self._opened += 1
+        self._lanes[lane] = conversation
+        return lane
+
+    def step(self, speakers: Mapping[Lane, Behaviour]) -> Mapping[Lane, Behaviour]:
+        """Take new frames of any lanes; return what is ready, [K, t, ...], t = 0 if nothing is.
+
+        Raises:
+            InputError: a lane is closed or ended, or frames do not fit; then no lane has moved.
+        """
+        joined: dict[Lane, Behaviour] = {}
+        for lane, frames in speakers.items():
+            conversation = self._at(lane)
+            if conversation.ended:
+                raise InputError(f"{lane} was flushed and takes no more frames; open a new one.")
+            if frames.lead:
+                raise InputError(
+                    f"a lane takes one speaker's frames [t, ...], not leading axes {list(frames.lead)}."
+                )
+            frames = replace(self.model.check_speaker(frames), words=(), source=None)
+            before = conversation.pending
+            joined[lane] = frames if before is None else Behaviour.cat([before, frames])
+        for lane, frames in joined.items():
+            self._lanes[lane].pending = frames
+        ready: dict[Lane, list[Behaviour]] = {lane: [] for lane in joined}
+        while turn := [lane for lane in joined if self._full(lane)]:
+            for lane, part in zip(turn, self._advance(turn, self.hop), strict=True):
+                ready[lane].append(part)
+        return {
+            lane: Behaviour.cat(parts) if parts else self._nothing()
+            for lane, parts in ready.items()
+        }
+
+    def flush(self, lane: Lane) -> Behaviour:
+        """The reactions to frames that did not fill a window; the lane takes no more frames."""
+        conversation = self._at(lane)
+        if conversation.ended:
+            return self._nothing()
+        conversation.ended = True
+        if conversation.pending is None or not conversation.pending.frames:
+            return self._last(lane)
+        return self._advance([lane], conversation.pending.frames, last=True)[0]
+
+    def _last(self, lane: Lane) -> Behaviour:
+        """What a flush gives when no frame is pending."""
+        return self._nothing()
+
+    def close(self, lane: Lane) -> None:
+        self._at(lane)
+        del self._lanes[lane]
+
+    def snapshot(self, lane: Lane) -> Mapping[str, Tensor]:
+        """Everything a conversation needs to go on elsewhere, as named tensors."""
+        conversation = self._at(lane)
+        tensors = {f"state/{n}": x for n, x in self.state_tensors(conversation.state).items()}
+        about: dict[str, Any] = {
+            **self._identity(),
+            "seed": conversation.seed,
+            "ended": conversation.ended,
+        }
+        if conversation.pending is not None:
+            tensors |= {f"pending/{n}": x for n, x in conversation.pending.channels.items()}
+            tensors |= {f"observed/{n}": x for n, x in conversation.pending.observed.items()}
+            about["layout"] = conversation.pending.layout.to_json()
+        text = np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)
+        return {n: x.clone() for n, x in tensors.items()} | {"about": torch.from_numpy(text.copy())}
+
+    def resume(self, snapshot: Mapping[str, Tensor]) -> Lane:
+        """A lane that goes on where the snapshot was taken.
+
+        Raises:
+            InputError: it was taken of another model, size or hop.
+        """
+        try:
+            about = json.loads(bytes(snapshot["about"].cpu().numpy()))
+        except (KeyError, ValueError) as error:
+            raise InputError("this is not a snapshot of a session.") from error
+        for key, mine in self._identity().items():
+            if about.get(key) != mine:
+                raise InputError(
+                    f"the snapshot was taken with {key} = {about.get(key)!r}, but this session has "
+                    f"{mine!r}."
+                )
+        pending = None
+        if "layout" in about:
+            pending = Behaviour(
+                _under(snapshot, "pending/"),
+                Layout.from_json(about["layout"]),
+                observed=_under(snapshot, "observed/"),
+            )
+        state = self.state_from(_under(snapshot, "state/"))
+        return self._add(Conversation(about["seed"], state, pending, about["ended"]))
+
+    def _identity(self) -> dict[str, Any]:
+        return {"model": self.model.name, "hop": self.hop, "num_samples": self.num_samples}
+
+    def _at(self, lane: Lane) -> Conversation[StateT]:
+        try:
+            return self._lanes[lane]
+        except KeyError:
+            raise InputError(f"{lane} is not open in this session.") from None
+
+    def _full(self, lane: Lane) -> bool:
+        pending = self._lanes[lane].pending
+        return pending is not None and pending.frames >= self.hop
+
+    def _advance(
+        self, lanes: Sequence[Lane], frames: int, *, last: bool = False
+    ) -> list[Behaviour]:
+        """One window of each lane, as one batch; states and buffers move on together."""
+        conversations = [self._lanes[lane] for lane in lanes]
+        buffers = [c.pending for c in conversations if c.pending is not None]
+        window = Behaviour.stack([b.window(0, frames) for b in buffers])
+        with self.model.sampling():
+            states, channels = self.advance(conversations, window, last=last)
+        for conversation, state, buffer in zip(conversations, states, buffers, strict=True):
+            conversation.state = state
+            conversation.pending = buffer.window(frames, buffer.frames)
+        layout = Layout.of(*self.model.outputs)
+        return [Behaviour(parts, layout) for parts in channels]
+
+    def _nothing(self) -> Behaviour:
+        device = next((p.device for p in self.model.parameters()), torch.device("cpu"))
+        layout = Layout.of(*self.model.outputs)
+        return Behaviour(
+            {c.name: torch.zeros(self.num_samples, 0, *c.width, device=device) for c in layout},
+            layout,
+        )
+
+
+def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {n.removeprefix(prefix): x.clone() for n, x in tensors.items() if n.startswith(prefix)}

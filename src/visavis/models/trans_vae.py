@@ -1,0 +1,378 @@
+"""Trans-VAE, the REACT challenge's baseline (Song et al., REACT2023 and REACT2024).
+
+A speaker encoder (face and MFCC features, fused a frame at a time), a transformer head that turns
+the sequence into one Gaussian, and a transformer decoder that lays a draw out over time. Offline
+one latent answers a whole clip; online (`online=True`) a fresh latent answers every window, drawn
+from the prefix heard so far and the listener's own past (see `_trans_vae_online`).
+
+Where we differ from the released code, on purpose: attributes pass through sigmoid, tanh and
+softmax (released: raw); inputs are standardised by statistics kept with the weights; pixels are
+normalised a frame at a time, so that no frame sees another; the last, shorter window is generated
+(released: zeros); the clip is encoded once for all samples; the `fusion` layer, which the released
+offline model builds and never calls (27,136 parameters), exists only online.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+import torch
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+from torch import Tensor, nn
+
+from visavis.behaviour import Behaviour
+from visavis.channels import GROUPS, STANDARD
+from visavis.dyad import Batch, Persona
+from visavis.models._base import STRICT, ReactionConfig, ReactionModel
+from visavis.models._trans_vae_online import OnlineBranch, OnlineState, TransVAESession
+from visavis.nn.attention import DecoderLayer, sinusoid
+from visavis.nn.gaussian import Gaussian, TokenGaussian
+from visavis.nn.losses import energy_diversity, squared_error
+from visavis.nn.standardise import RunningMoments, Standardise
+
+COEFFICIENTS, ATTRIBUTES = 58, 25
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class TransVAEConfig(ReactionConfig):
+    """The published sizes are the defaults, but for `face`, which the paper has as "pixels"."""
+
+    face: Literal["coefficients", "pixels"] = "coefficients"
+    """What the speaker's face is given as."""
+    width: int = Field(default=128, gt=0)
+    heads: int = Field(default=4, gt=0)
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    online: bool = False
+    window: int = Field(default=8, gt=0)
+    """Frames a window, online."""
+    past: int = Field(default=750, gt=0)
+    """Own past frames that an online window attends; longer conversations forget older ones."""
+    kl_weight: float = Field(default=1e-5, ge=0)
+    pose_weight: float = Field(default=10.0, ge=0)
+    diversity_weight: float = Field(default=10.0, ge=0)
+
+
+class FrameConvolutions(nn.Module):
+    """224 x 224 frames to one feature vector each, every frame on its own.
+
+    The released stack has temporal kernel 1, so its 3D convolutions are these 2D ones; instance
+    normalisation is over the frame (released: over the clip, which leaks the future).
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.convolutions = nn.ModuleList(
+            (
+                nn.Conv2d(3, width // 4, 7, 2, 3, bias=False),
+                nn.Conv2d(width // 4, width, 7, 2, 3, bias=False),
+                nn.Conv2d(width, width, 3, 2, 1, bias=False),
+                nn.Conv2d(width, width, 3, 1, 1, bias=False),
+                nn.Conv2d(width, width, 3, 2, 1, bias=False),
+            )
+        )
+        self.linear = nn.Linear(width, width)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Pixels [B, T, 3, H, W] in [0, 255] to features [B, T, C]."""
+        x = pixels.flatten(0, 1).to(self.linear.weight.dtype) / 127.5 - 1.0
+        first, second, third, residual, last = self.convolutions
+        x = nn.functional.max_pool2d(self._normal(first(x)), 3, 2)
+        x = self._normal(third(self._normal(second(x))))
+        x = x + self._normal(residual(x))
+        x = self._normal(last(x)).mean((-1, -2))
+        out: Tensor = self.linear(x)
+        frames: Tensor = out.unflatten(0, pixels.shape[:2])
+        return frames
+
+    @staticmethod
+    def _normal(x: Tensor) -> Tensor:
+        return nn.functional.instance_norm(x).relu()
+
+
+class FaceCoefficients(nn.Module):
+    """58 coefficients a frame to features: what the bundled weights use in place of pixels."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.scale = Standardise(COEFFICIENTS)
+        self.linear = nn.Linear(COEFFICIENTS, width)
+
+    def forward(self, coefficients: Tensor) -> Tensor:
+        out: Tensor = self.linear(self.scale(coefficients))
+        return out
+
+
+class TransVAE(ReactionModel[TransVAEConfig]):
+    """See the module's text; a `SplitModel`."""
+
+    config_class = TransVAEConfig
+
+    def __init__(self, config: TransVAEConfig) -> None:
+        super().__init__(config)
+        width, heads, drop = config.width, config.heads, config.dropout
+        self.d_face = self.d_speech = width
+        self.face: FaceCoefficients | FrameConvolutions = (
+            FrameConvolutions(width) if config.face == "pixels" else FaceCoefficients(width)
+        )
+        self.speech_scale = Standardise(STANDARD["mfcc78"].size)
+        self.speech = nn.Linear(STANDARD["mfcc78"].size, width)
+        self.fusion = nn.Linear(2 * width, width)
+        self.latent = TokenGaussian(width, heads, 2 * width, dropout=drop)
+        self.decoder = nn.ModuleList(
+            DecoderLayer(width, heads, 2 * width, dropout=drop) for _ in range(2)
+        )
+        self.drop = nn.Dropout(drop)
+        self.to_coefficients = nn.Linear(width, COEFFICIENTS)
+        self.to_attributes = nn.Sequential(
+            nn.Linear(width + COEFFICIENTS, width), nn.Linear(width, ATTRIBUTES)
+        )
+        self.online = OnlineBranch(width, heads, drop, config.past) if config.online else None
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return (self.config.face, "mfcc78")
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        return ("attributes", "coefficients")
+
+    # ------------------------------------------------------------------ the parts (SplitModel)
+
+    def encode_face(self, speaker: Behaviour) -> Tensor:
+        """Speaker [B, T] to [B, T, C]; an unobserved frame is the average face, or black."""
+        if isinstance(self.face, FrameConvolutions):
+            return self.face(speaker.filled("pixels", 0))
+        names = GROUPS["coefficients"]
+        values = torch.cat([speaker.filled(n, float("nan")) for n in names], dim=-1)
+        return self.face(torch.where(values.isnan(), self.face.scale.mean, values))
+
+    def encode_speech(self, speaker: Behaviour) -> Tensor:
+        """Speaker [B, T] to [B, T, C]; an unobserved frame is the average sound."""
+        values = speaker.filled("mfcc78", float("nan"))
+        known = torch.where(values.isnan(), self.speech_scale.mean, values)
+        out: Tensor = self.speech(self.speech_scale(known))
+        return out
+
+    def fuse(self, face: Tensor, speech: Tensor) -> Tensor:
+        out: Tensor = self.fusion(torch.cat([face, speech], dim=-1))
+        return out
+
+    def predict(self, fused: Tensor, mask: Tensor | None = None) -> Gaussian:
+        """[B, T, C] to one Gaussian [B, C] for the clip; mask bool [B, T]."""
+        out: Gaussian = self.latent(fused, mask)
+        return out
+
+    def sample(
+        self, distribution: Gaussian, seeds: Tensor, num_samples: int, index: int = 0
+    ) -> Tensor:
+        """K latents [B, K, 1, C]; `index` is the number of the window."""
+        eps = self.draw(seeds, num_samples, "trans_vae/latent", index, (self.config.width,))
+        expanded = Gaussian(distribution.mean[:, None], distribution.log_variance[:, None])
+        return expanded.at(eps)[:, :, None]
+
+    def decode(
+        self, latent: Tensor, frames: int, *, inside: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Latents [B, K, 1, C] to raw coefficients [B, K, T, 58] and attributes [B, K, T, 25]."""
+        hidden = self.unroll(latent, frames, inside=inside)
+        coefficients = self.to_coefficients(hidden)
+        return {"coefficients": coefficients, "attributes": self.attributes(coefficients, hidden)}
+
+    def base_loss(self, distribution: Gaussian, latent: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """Reconstruction of the paired listener, KL and diversity (spec section 4.3).
+
+        Two draws [B, 2, 1, C] are needed; the second has no gradient, as in the released code.
+        """
+        frames = batch.listener.frames
+        first = self.decode(latent[:, :1], frames)
+        with torch.no_grad():
+            second = self.decode(latent[:, 1:2], frames)
+        return self._terms(first, second, distribution.kl().mean(), batch)
+
+    # ------------------------------------------------------------------ decoder
+
+    def unroll(self, latent: Tensor, frames: int, *, inside: Tensor | None = None) -> Tensor:
+        """Latents [B, K, 1, C] laid out over time, [B, K, T, C]; `inside` bool [B, T].
+
+        The queries are positions alone, so the first layer's self-attention is the same for every
+        clip and sample; without dropout it is computed once.
+        """
+        clips, samples = latent.shape[:2]
+        memory = latent.flatten(0, 1)
+        positions = sinusoid(torch.arange(frames, device=latent.device), self.config.width)
+        queries = positions[None].expand(len(memory) if self.training else 1, -1, -1)
+        first, second = self.decoder
+        assert isinstance(first, DecoderLayer) and isinstance(second, DecoderLayer)
+        queries = self.drop(queries)
+        queries = first.after_self(
+            queries, first.self_attention(queries, queries, causal=True)
+        ).expand(len(memory), -1, -1)
+        x = first.after_cross(queries, first.cross_attention(queries, memory))
+        seen = None
+        if inside is not None:
+            seen = inside.repeat_interleave(samples, dim=0)[:, None, None]
+        x = second(x, x, causal=True, memory_mask=seen)
+        return x.unflatten(0, (clips, samples))
+
+    def attributes(self, coefficients: Tensor, hidden: Tensor) -> Tensor:
+        """[..., 58] and [..., C] to AU probabilities, V/A and expressions, [..., 25]."""
+        raw = self.to_attributes(torch.cat([coefficients, hidden], dim=-1))
+        au, va, expression = raw.split([15, 2, 8], dim=-1)
+        return torch.cat([au.sigmoid(), va.tanh(), expression.softmax(-1)], dim=-1)
+
+    # ------------------------------------------------------------------ generation
+
+    def encode(self, speaker: Behaviour) -> Tensor:
+        """Speaker [B, T] to fused features [B, T, C]."""
+        return self.fuse(self.encode_face(speaker), self.encode_speech(speaker))
+
+    def react(
+        self, speaker: Behaviour, seeds: Tensor, num_samples: int, persona: Persona | None
+    ) -> dict[str, Tensor]:
+        return self.react_to_features(
+            self.encode(speaker), seeds, num_samples, lengths=speaker.lengths
+        )
+
+    def react_to_features(
+        self, features: Tensor, seeds: Tensor, num_samples: int, *, lengths: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Fused speaker features [B, T, C] to output channels [B, K, T, ...]."""
+        frames = features.shape[1]
+        inside = None
+        if lengths is not None:
+            inside = torch.arange(frames, device=features.device) < lengths[:, None]
+        if self.online is None:
+            latent = self.sample(self.predict(features, inside), seeds, num_samples)
+            return as_channels(self.decode(latent, frames, inside=inside))
+        state = self.online.start(self, len(seeds), num_samples)
+        parts = []
+        for start in range(0, frames, self.config.window):
+            stop = min(start + self.config.window, frames)
+            mask = None if inside is None else inside[:, start:stop]
+            state, out, _ = self.step(features[:, start:stop], state, seeds, num_samples, mask)
+            parts.append(out)
+        return as_channels({n: torch.cat([p[n] for p in parts], dim=2) for n in parts[0]})
+
+    def step(
+        self,
+        features: Tensor,
+        state: OnlineState,
+        seeds: Tensor,
+        num_samples: int,
+        inside: Tensor | None = None,
+    ) -> tuple[OnlineState, dict[str, Tensor], Gaussian]:
+        """One online window: features [B, t, C], state, out raw channels [B, K, t, ...]."""
+        assert self.online is not None
+
+        def noise(window: Tensor) -> Tensor:
+            width = (self.config.width,)
+            return self.draw(seeds, num_samples, "trans_vae/latent", window, width)
+
+        return self.online.step(self, features, state, noise, inside)
+
+    def session(self, num_samples: int = 1) -> TransVAESession:  # type: ignore[override]
+        """Streams the online model, a window at a time; offline models raise `OfflineOnly`."""
+        if self.online is None:
+            super().session(num_samples)
+        return TransVAESession(self, hop=self.config.window, num_samples=num_samples)
+
+    # ------------------------------------------------------------------ training
+
+    def fit(self, batches: Iterable[Batch]) -> None:
+        """Means and deviations of the speakers' inputs, and the listeners' mean coefficients."""
+        face, speech = RunningMoments(COEFFICIENTS), RunningMoments(self.speech_scale.mean.numel())
+        listener = RunningMoments(COEFFICIENTS)
+        for batch in batches:
+            speech.update(_observed_rows(batch.speaker, ("mfcc78",)))
+            listener.update(_observed_rows(batch.listener, GROUPS["coefficients"]))
+            if isinstance(self.face, FaceCoefficients):
+                face.update(_observed_rows(batch.speaker, GROUPS["coefficients"]))
+        with torch.no_grad():
+            speech.write_to(self.speech_scale)
+            if isinstance(self.face, FaceCoefficients):
+                face.write_to(self.face.scale)
+            self.to_coefficients.bias.copy_(listener.mean)  # start from the average face
+
+    def loss(self, batch: Batch) -> Mapping[str, Tensor]:
+        features = self.encode(batch.speaker)
+        if self.online is not None:
+            return self._online_loss(features, batch)
+        inside = None if batch.lengths is None else batch.speaker.inside()
+        distribution = self.predict(features, inside)
+        expanded = Gaussian(distribution.mean[:, None], distribution.log_variance[:, None])
+        noise = torch.randn(
+            len(features), 2, self.config.width, device=features.device, dtype=features.dtype
+        )
+        return self.base_loss(distribution, expanded.at(noise)[:, :, None], batch)
+
+    def _online_loss(self, features: Tensor, batch: Batch) -> dict[str, Tensor]:
+        assert self.online is not None
+        first, kl = self._unrolled(features)
+        with torch.no_grad():
+            second, _ = self._unrolled(features)
+        return self._terms(first, second, kl, batch)
+
+    def _unrolled(self, features: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """One draw of every window, [B, 1, T, ...], and the mean KL over windows."""
+        assert self.online is not None
+        shape = (len(features), 1, self.config.width)
+        state, parts, kls = self.online.start(self, len(features), 1), [], []
+        for chunk in features.split(self.config.window, dim=1):
+            state, out, distribution = self.online.step(
+                self, chunk, state, lambda _: torch.randn(shape, device=features.device), None
+            )
+            parts.append(out)
+            kls.append(distribution.kl().mean())
+        joined = {n: torch.cat([p[n] for p in parts], dim=2) for n in parts[0]}
+        return joined, torch.stack(kls).mean()
+
+    def _terms(
+        self, first: dict[str, Tensor], second: dict[str, Tensor], kl: Tensor, batch: Batch
+    ) -> dict[str, Tensor]:
+        listener, inside = batch.listener, batch.listener.inside()
+
+        def error(predicted: Tensor, *names: str) -> Tensor:
+            real = torch.cat([listener.filled(n) for n in names], dim=-1)
+            mask = inside.clone()
+            for n in names:
+                mask &= listener.mask(n)
+            return squared_error(predicted, real, mask)
+
+        coefficients, attributes = first["coefficients"][:, 0], first["attributes"][:, 0]
+        weights = self.config
+        return {
+            "attributes": error(attributes, *GROUPS["attributes"]),
+            "blendshapes": error(coefficients[..., :52], "blendshapes"),
+            "pose": weights.pose_weight * error(coefficients[..., 52:], "rotation", "translation"),
+            "kl": weights.kl_weight * kl,
+            "log/kl": kl.detach(),
+            "diversity": weights.diversity_weight
+            * (
+                energy_diversity(coefficients, second["coefficients"][:, 0])
+                + energy_diversity(attributes, second["attributes"][:, 0])
+            ),
+        }
+
+
+def _observed_rows(behaviour: Behaviour, names: tuple[str, ...]) -> Tensor:
+    """Frames that are inside the clips and observed in all of the channels, [N, C]."""
+    keep = behaviour.inside()
+    for n in names:
+        keep = keep & behaviour.mask(n)
+    return torch.cat([behaviour.filled(n) for n in names], dim=-1)[keep]
+
+
+def as_channels(raw: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Raw outputs [..., 58] and [..., 25] as named channels; blendshapes end in [0, 1]."""
+    blendshapes, rotation, translation = raw["coefficients"].split([52, 3, 3], dim=-1)
+    au, va, expression = raw["attributes"].split([15, 2, 8], dim=-1)
+    return {
+        "au": au,
+        "va": va,
+        "expression": expression,
+        "blendshapes": blendshapes.clamp(0.0, 1.0),
+        "rotation": rotation,
+        "translation": translation,
+    }

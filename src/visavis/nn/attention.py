@@ -1,0 +1,139 @@
+"""Post-norm transformer layers (Vaswani et al., 2017) on fused attention, open to caches."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def sinusoid(positions: Tensor, width: int) -> Tensor:
+    """Sinusoidal positions (Vaswani et al., 2017, section 3.5): [T] -> [T, width]."""
+    rates = torch.exp(
+        torch.arange(0, width, 2, device=positions.device) * (-math.log(10000.0) / width)
+    )
+    angles = positions.to(torch.float32)[:, None] * rates
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(-2)[:, :width]
+
+
+class Attention(nn.Module):
+    """Multi-head attention with separate query, key, value and output projections.
+
+    4 (width^2 + width) parameters. `keys_values` is apart so that a caller can keep a cache.
+    """
+
+    def __init__(self, width: int, heads: int, *, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width)
+        self.value = nn.Linear(width, width)
+        self.out = nn.Linear(width, width)
+        for layer in (self.query, self.key, self.value):
+            nn.init.xavier_uniform_(layer.weight)
+        for layer in (self.query, self.key, self.value, self.out):
+            nn.init.zeros_(layer.bias)
+
+    def split(self, x: Tensor) -> Tensor:
+        """[..., T, C] -> [..., heads, T, C / heads]"""
+        parts: Tensor = x.unflatten(-1, (self.heads, -1))
+        return parts.transpose(-2, -3)
+
+    def keys_values(self, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """Memory [B, S, C] to keys and values [B, heads, S, C / heads]."""
+        return self.split(self.key(memory)), self.split(self.value(memory))
+
+    def attend(
+        self,
+        x: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        *,
+        mask: Tensor | None = None,
+        causal: bool = False,
+    ) -> Tensor:
+        """Queries from x [B, T, C] over keys and values; mask bool, True = seen, [.., T, S]."""
+        mixed = F.scaled_dot_product_attention(
+            self.split(self.query(x)),
+            keys,
+            values,
+            attn_mask=mask,
+            dropout_p=self.dropout if self.training else 0.0,
+            is_causal=causal,
+        )
+        joined: Tensor = self.out(mixed.transpose(-2, -3).flatten(-2))
+        return joined
+
+    def forward(
+        self, x: Tensor, memory: Tensor, *, mask: Tensor | None = None, causal: bool = False
+    ) -> Tensor:
+        return self.attend(x, *self.keys_values(memory), mask=mask, causal=causal)
+
+
+class FeedForward(nn.Sequential):
+    """Linear, ReLU, dropout, linear."""
+
+    def __init__(self, width: int, hidden: int, *, dropout: float = 0.1) -> None:
+        super().__init__(
+            nn.Linear(width, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, width)
+        )
+
+
+class EncoderLayer(nn.Module):
+    """Self-attention and feed-forward, each with residual, dropout and layer norm after it."""
+
+    def __init__(self, width: int, heads: int, hidden: int, *, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.attention = Attention(width, heads, dropout=dropout)
+        self.feed_forward = FeedForward(width, hidden, dropout=dropout)
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2))
+        self.drop = nn.Dropout(dropout)
+
+    def forward(
+        self, x: Tensor, *, memory: Tensor | None = None, mask: Tensor | None = None
+    ) -> Tensor:
+        """x [B, T, C] attends `memory` (default: itself); mask bool [B, 1, 1 or T, S]."""
+        mixed = self.attention(x, x if memory is None else memory, mask=mask)
+        return self.finish(x, mixed)
+
+    def finish(self, x: Tensor, mixed: Tensor) -> Tensor:
+        """What follows the attention, for callers that computed `mixed` their own way."""
+        x = self.norms[0](x + self.drop(mixed))
+        out: Tensor = self.norms[1](x + self.drop(self.feed_forward(x)))
+        return out
+
+
+class DecoderLayer(nn.Module):
+    """Self-attention, cross-attention and feed-forward, post-norm."""
+
+    def __init__(self, width: int, heads: int, hidden: int, *, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.self_attention = Attention(width, heads, dropout=dropout)
+        self.cross_attention = Attention(width, heads, dropout=dropout)
+        self.feed_forward = FeedForward(width, hidden, dropout=dropout)
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(3))
+        self.drop = nn.Dropout(dropout)
+
+    def after_self(self, x: Tensor, mixed: Tensor) -> Tensor:
+        out: Tensor = self.norms[0](x + self.drop(mixed))
+        return out
+
+    def after_cross(self, x: Tensor, mixed: Tensor) -> Tensor:
+        x = self.norms[1](x + self.drop(mixed))
+        out: Tensor = self.norms[2](x + self.drop(self.feed_forward(x)))
+        return out
+
+    def forward(
+        self,
+        x: Tensor,
+        memory: Tensor,
+        *,
+        causal: bool = True,
+        self_mask: Tensor | None = None,
+        memory_mask: Tensor | None = None,
+    ) -> Tensor:
+        """x [B, T, C], memory [B, S, C]; masks bool, True = seen."""
+        x = self.after_self(x, self.self_attention(x, x, mask=self_mask, causal=causal))
+        return self.after_cross(x, self.cross_attention(x, memory, mask=memory_mask))

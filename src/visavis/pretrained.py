@@ -1,0 +1,165 @@
+"""Save and load models: `config.json` beside `model.safetensors`, never a pickle."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from visavis import recipes
+from visavis.errors import InputError, nearest
+from visavis.files import atomic_path
+
+if TYPE_CHECKING:
+    from visavis.models._base import ReactionModel
+
+FORMAT = 1
+WEIGHTS = Path(str(files("visavis"))) / "weights"
+_FIELDS = {"format", "name", "model", "settings", "trained"}
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+def available() -> tuple[str, ...]:
+    """Names that `load` knows without a file of yours: bundled weights, and models without any."""
+    return tuple(n for n in recipes.names() if _bundled(n) or recipes.read(n).model in WEIGHTLESS)
+
+
+WEIGHTLESS = ("mirror", "random")
+"""Models with nothing to learn, which load without weights."""
+
+
+def _bundled(name: str) -> bool:
+    return (WEIGHTS / name / "config.json").is_file()
+
+
+def load(name: str | Path, *, device: str = "cpu") -> ReactionModel[Any]:
+    """A model ready to generate.
+
+    Args:
+        name: a bundled name (`available()`), a folder that `save` wrote, or a hub id
+            `owner/name` (the only case that may use the network).
+
+    Raises:
+        InputError: nothing of that name, or files that do not fit; the text says which.
+    """
+    text = str(name)
+    if _bundled(text):
+        return _from_folder(WEIGHTS / text).to(device)
+    if text in recipes.names():
+        recipe = recipes.read(text)
+        if recipe.model in WEIGHTLESS:
+            model: ReactionModel[Any] = recipes.build(recipe)
+            return model.eval().to(device)
+        raise InputError(
+            f"{text!r} has no bundled weights. Train it with `visavis train {text} --out FOLDER`, "
+            "then load that folder."
+        )
+    folder = Path(text)
+    if folder.is_dir():
+        return _from_folder(folder).to(device)
+    if _HUB_ID.fullmatch(text) and not folder.exists():
+        return _from_folder(_downloaded(text)).to(device)
+    raise InputError(f"there is no model or folder {text!r}. {nearest(text, available())}")
+
+
+def _downloaded(hub_id: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        wanted = ["config.json", "model.safetensors"]
+        return Path(snapshot_download(hub_id, allow_patterns=wanted))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise InputError(
+            f"there is no folder {hub_id!r} here, and the hub did not give a model of that name "
+            f"({type(error).__name__}). {nearest(hub_id, available())}"
+        ) from error
+
+
+def save(
+    model: ReactionModel[Any],
+    folder: str | Path,
+    *,
+    half: bool = False,
+    trained: dict[str, Any] | None = None,
+) -> Path:
+    """Write a model's folder.
+
+    Args:
+        half: store weights as float16, as bundled weights are (buffers of counts stay).
+        trained: where the weights come from: corpus, its version, steps, scores.
+    """
+    import torch
+    from pydantic import TypeAdapter
+    from safetensors.torch import save_file
+
+    target = Path(folder)
+    if target.is_file():
+        raise InputError(f"{target} is a file; give a folder to save a model in.")
+    state = {
+        n: (x.half() if half and x.dtype == torch.float32 else x).detach().cpu().contiguous()
+        for n, x in model.state_dict().items()
+    }
+    settings = TypeAdapter(model.config_class).dump_python(model.config)
+    config = {
+        "format": FORMAT,
+        "name": model.name,
+        "model": type(model).__module__.rpartition(".")[2],
+        "settings": settings if isinstance(settings, dict) else asdict(settings),
+        "trained": trained or {},
+    }
+    with atomic_path(target / "model.safetensors") as temporary:
+        save_file(state, temporary, metadata={"format": "pt"})
+    with atomic_path(target / "config.json") as temporary:
+        temporary.write_text(json.dumps(config, indent=2) + "\n")
+    return target
+
+
+def card(name: str | Path) -> dict[str, Any]:
+    """What a bundled model's or folder's `config.json` says."""
+    folder = WEIGHTS / str(name) if _bundled(str(name)) else Path(name)
+    return _config(folder)
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    path = folder / "config.json"
+    if not path.is_file():
+        raise InputError(f"{folder} holds no config.json; wanted a folder that visavis saved.")
+    try:
+        config: dict[str, Any] = json.loads(path.read_text())
+    except ValueError as error:
+        raise InputError(f"{path} is not JSON ({error}).") from error
+    if config.get("format") != FORMAT:
+        raise InputError(
+            f"{path} has format {config.get('format')!r}; this version of visavis reads {FORMAT}."
+        )
+    unknown, missing = set(config) - _FIELDS, _FIELDS - set(config)
+    if unknown or missing:
+        raise InputError(
+            f"{path} does not fit: unknown fields {sorted(unknown)}, missing {sorted(missing)}."
+        )
+    return config
+
+
+def _from_folder(folder: Path) -> ReactionModel[Any]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    config = _config(folder)
+    model: ReactionModel[Any] = recipes.new_model(config["model"], config["settings"])
+    model.name = config["name"]
+    path = folder / "model.safetensors"
+    try:
+        state = load_file(path)
+        own = model.state_dict()
+        model.load_state_dict({n: x.to(own[n].dtype) if n in own else x for n, x in state.items()})
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"cannot read {path} ({error}).") from error
+    except RuntimeError as error:  # torch's list of missing and unexpected names
+        raise InputError(
+            f"{path} does not hold the weights of {config['model']}: {error}"
+        ) from error
+    return model.eval()
