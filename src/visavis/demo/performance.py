@@ -97,7 +97,7 @@ def _talk(
     frames: int, rng: np.random.Generator, shapes: dict[str, Doubles], pitch_hz: float
 ) -> _Talk:
     """Syllables into `shapes`; words, pitch, loudness and openness out."""
-    clock = (np.arange(frames) + 0.5) / FPS
+    clock: Doubles = (np.arange(frames, dtype=np.float64) + 0.5) / FPS
     pitch, loudness, openness = np.zeros(frames), np.zeros(frames), np.zeros(frames)
     words: list[Word] = []
     start = 0.5
@@ -171,7 +171,7 @@ def _blinks(frames: int, rng: np.random.Generator, shapes: dict[str, Doubles]) -
 
 def _head(frames: int, rng: np.random.Generator) -> tuple[Doubles, Doubles]:
     """Sway as a few slow sines, nods on top: rotation [T, 3] in rad, translation [T, 3] in m."""
-    clock = np.arange(frames) / FPS
+    clock: Doubles = np.arange(frames, dtype=np.float64) / FPS
     settle = np.clip(clock / 1.5, 0.0, 1.0)
 
     def sway(size: float, slowest: float) -> Doubles:

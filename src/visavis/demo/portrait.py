@@ -124,7 +124,8 @@ class Portrait:
         head = np.concatenate([face, self._more])
         moved = self._placed(head, rotation, translation, self._hold)
         self._draw(canvas, moved, self._skin(shapes), self._triangles, self._texture)
-        return np.clip(canvas + 0.5, 0, 255).astype(np.uint8)
+        finished: Picture = np.clip(canvas + 0.5, 0, 255).astype(np.uint8)
+        return finished
 
     def _skin(self, shapes: Doubles) -> Doubles:
         """Where the mesh takes its texture: a closing lid shows skin, not its stretched lashes."""
@@ -145,7 +146,8 @@ class Portrait:
         mixed = head + hold[:, None] * (moved - head)
         pixels = self._pose.scale * mixed @ self._pose.matrix.T + self._pose.origin
         pixels[:, 1] *= -1
-        return pixels
+        placed: Doubles = pixels
+        return placed
 
     def _draw(
         self,
