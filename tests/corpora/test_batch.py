@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from visavis.corpora import SimulatedDyads, collate
+from visavis.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def corpus() -> SimulatedDyads:
+    return SimulatedDyads("train", size=28, frames=200, audio=False)
+
+
+def test_a_whole_batch_holds_clips_as_they_are(corpus: SimulatedDyads) -> None:
+    dyads = [corpus[0], corpus[20]]
+    batch = collate(dyads, targets=3, listener=corpus.listener)
+    assert len(batch) == 2
+    assert batch.targets.lead == (2, 3)
+    assert batch.target_mask.all()
+    assert batch.lengths is not None
+    assert batch.lengths.tolist() == [200, 200]
+    assert batch.ids == (dyads[0].id, dyads[1].id)
+    for row, dyad in enumerate(dyads):
+        assert torch.equal(batch.speaker["blendshapes"][row], dyad.speaker["blendshapes"])
+        assert torch.equal(batch.targets["va"][row, 0], dyad.listener["va"])
+        others = [corpus.listener(name)["va"] for name in dyad.appropriate[1:]]
+        for place in (1, 2):
+            assert any(torch.equal(batch.targets["va"][row, place], va) for va in others)
+
+
+def test_a_crop_cuts_speaker_listener_and_targets_at_the_same_moment(
+    corpus: SimulatedDyads,
+) -> None:
+    dyad = corpus[4]
+    batch = collate([dyad], crop=50, targets=4, rng=7, listener=corpus.listener)
+    assert batch.speaker.frames == batch.listener.frames == batch.targets.frames == 50
+    starts = [
+        s
+        for s in range(151)
+        if torch.equal(dyad.speaker["rotation"][s : s + 50], batch.speaker["rotation"][0])
+    ]
+    assert len(starts) == 1
+    window = slice(starts[0], starts[0] + 50)
+    assert torch.equal(batch.listener["va"][0], dyad.listener["va"][window])
+    others = [corpus.listener(name)["va"][window] for name in dyad.appropriate[1:]]
+    assert any(torch.equal(batch.targets["va"][0, 3], va) for va in others)
+
+
+def test_equal_seeds_give_equal_batches_and_others_do_not(corpus: SimulatedDyads) -> None:
+    dyads = [corpus[i] for i in range(4)]
+
+    def made(seed: int) -> torch.Tensor:
+        batch = collate(dyads, crop=64, targets=3, rng=seed, listener=corpus.listener)
+        return batch.targets.pack()
+
+    assert torch.equal(made(1), made(1))
+    assert not torch.equal(made(1), made(2))
+
+
+def test_without_a_look_up_the_targets_are_those_in_the_batch(corpus: SimulatedDyads) -> None:
+    dyads = [corpus[0], corpus[3], corpus[20]]
+    batch = collate(dyads, targets=8)
+    assert batch.target_mask.tolist() == [[True, True], [True, True], [True, False]]
+    assert torch.equal(batch.targets["va"][0, 1], dyads[1].listener["va"])
+    assert torch.equal(batch.targets["va"][2, 1], dyads[2].listener["va"])
+
+
+def test_clips_of_different_length_are_padded(corpus: SimulatedDyads) -> None:
+    short = SimulatedDyads("train", size=28, frames=120, audio=False)[1]
+    batch = collate([corpus[0], short], targets=1)
+    assert batch.lengths is not None
+    assert batch.lengths.tolist() == [200, 120]
+    assert batch.targets.lead == (2, 1)
+    assert not batch.speaker["blendshapes"][1, 120:].any()
+
+
+def test_impossible_batches_are_refused(corpus: SimulatedDyads) -> None:
+    with pytest.raises(InputError, match="at least one dyad"):
+        collate([])
+    with pytest.raises(InputError, match="at least 1"):
+        collate([corpus[0]], crop=0)
+    with pytest.raises(InputError, match="at least 1"):
+        collate([corpus[0]], targets=0)
