@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from visavis.behaviour import Behaviour
 from visavis.channels import AU_LABELS, BLENDSHAPES, FPS
@@ -100,6 +101,17 @@ def test_a_dyad_depends_on_seed_and_index_alone(dyads: SimulatedDyads) -> None:
     assert same(smaller[9].listener, dyads[9].listener)
     other = SimulatedDyads("test", size=84, audio=False, seed=1)
     assert not torch.equal(other[3].listener["va"], dyads[3].listener["va"])
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_worker_processes_make_the_same_dyads(dyads: SimulatedDyads, workers: int) -> None:
+    loader = DataLoader(
+        SimulatedDyads("test", size=6, audio=False), batch_size=None, num_workers=workers
+    )
+    for index, dyad in enumerate(loader):
+        assert dyad.id == dyads[index].id
+        assert same(dyad.speaker, dyads[index].speaker)
+        assert same(dyad.listener, dyads[index].listener)
 
 
 def test_splits_share_neither_people_nor_scripts() -> None:

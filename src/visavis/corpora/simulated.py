@@ -7,8 +7,8 @@ from the very distribution that its listener came from. `docs/simulated-dyads.md
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
-from typing import Literal, get_args
+from functools import lru_cache, partial
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -82,6 +82,17 @@ class SimulatedDyads:
         self._scripts = max(1, size // DYADS_A_SCRIPT + (rest >= SMALLEST_SCRIPT))
         self._script = lru_cache(maxsize=8)(self._draw_script)
         self._recent = lru_cache(maxsize=256)(self._draw_listener)  # about 250 kB each
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel to worker processes as what was asked for, without what is kept."""
+        return partial(
+            SimulatedDyads,
+            self.split,
+            size=self._size,
+            frames=self.frames,
+            seed=self.seed,
+            audio=self.audio,
+        ), ()
 
     def __len__(self) -> int:
         return self._size
