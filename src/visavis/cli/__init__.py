@@ -1,0 +1,225 @@
+"""The command line. Results go to standard output, everything else to standard error.
+
+Each command's work stands in its own module and is imported when the command runs, so that
+`visavis --help` stays quick.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from visavis import __version__
+from visavis.errors import InputError, MissingExtra, OfflineOnly, VisavisError
+
+app = typer.Typer(
+    name="visavis",
+    help="Given how a speaker looks and sounds, generate several ways a listener could react.",
+    epilog="Start with: visavis demo    Every command explains itself: visavis react --help",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+SourceFile = Annotated[
+    Path,
+    typer.Argument(
+        help="A video or sound file of the speaker, or a behaviour (.safetensors) that "
+        "`visavis perceive` wrote.",
+        show_default=False,
+    ),
+]
+Model = Annotated[
+    str,
+    typer.Option("--model", "-m", help="A name from `visavis models`, a folder, or a hub id."),
+]
+Number = Annotated[int, typer.Option("--num", "-k", min=1, max=100, help="How many listeners.")]
+Seed = Annotated[int, typer.Option(help="Who they are: equal seeds give equal listeners.")]
+Size = Annotated[int, typer.Option(min=16, max=1024, help="Pixels of one drawn face.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for scripts.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")]
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"visavis {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more on the way.")] = False,
+) -> None:
+    logging.getLogger("visavis").setLevel(logging.DEBUG if verbose else logging.INFO)
+
+
+@app.command()
+def demo(
+    video: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Your own video of a speaker; without it one is made.", show_default=False
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path(
+        "demo-out"
+    ),
+    model: Model = "trans_vae_online",
+    num: Number = 10,
+    seed: Seed = 0,
+    seconds: Annotated[
+        float, typer.Option(min=2, max=60, help="Length of the made speaker.")
+    ] = 20.0,
+    size: Size = 256,
+    quiet: Quiet = False,
+) -> None:
+    """Ten different listeners react to a real video file; prints where to look."""
+    from visavis.cli.demo import run
+
+    run(video, out, model=model, num=num, seed=seed, seconds=seconds, size=size, quiet=quiet)
+
+
+@app.command()
+def perceive(
+    source: SourceFile,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="Where to write; default: SOURCE with .safetensors.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Measure a speaker: face, head pose, facial attributes and voice, 25 times a second.
+
+    The face values are geometric estimates from a tracked mesh. Frames without a face are kept as
+    absent, not guessed.
+    """
+    from visavis.cli.perceive import run
+
+    run(source, out, as_json=as_json, quiet=quiet)
+
+
+@app.command()
+def react(
+    source: SourceFile,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path(
+        "reactions"
+    ),
+    model: Model = "trans_vae_online",
+    num: Number = 10,
+    seed: Seed = 0,
+    video: Annotated[bool, typer.Option(help="Draw reactions.mp4.")] = True,
+    report: Annotated[bool, typer.Option(help="Write report.html.")] = True,
+    size: Size = 256,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Generate several listeners' reactions to a speaker.
+
+    Writes reactions.safetensors, reactions.mp4, report.html and run.json into the folder. A clip
+    of over a minute is streamed through an offline model in windows; run.json says so.
+    """
+    from visavis.cli.react import run
+
+    run(
+        source,
+        out,
+        model=model,
+        num=num,
+        seed=seed,
+        video=video,
+        report=report,
+        size=size,
+        as_json=as_json,
+        quiet=quiet,
+    )
+
+
+@app.command()
+def render(
+    reactions: Annotated[
+        Path, typer.Argument(help="A behaviour (.safetensors).", show_default=False)
+    ],
+    out: Annotated[
+        Path,
+        typer.Argument(
+            help="A .mp4 to play, a .png film strip, or a .html report.", show_default=False
+        ),
+    ],
+    beside: Annotated[
+        Path | None,
+        typer.Option(help="The speaker: a video, a sound file or a behaviour.", show_default=False),
+    ] = None,
+    size: Size = 256,
+    quiet: Quiet = False,
+) -> None:
+    """Draw a behaviour: one person, or several listeners side by side."""
+    from visavis.cli.render import run
+
+    run(reactions, out, beside=beside, size=size, quiet=quiet)
+
+
+@app.command()
+def train(
+    name: Annotated[str, typer.Argument(help="A recipe's name.", show_default=False)],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="Folder for the weights; default: runs/NAME.", show_default=False
+        ),
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="A preset of the recipe, e.g. laptop.", show_default=False)
+    ] = None,
+    change: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="section.key=value, as often as you like.", show_default=False),
+    ] = None,
+    bundle: Annotated[
+        bool, typer.Option("--bundle", help="Write into the package's own weights, as float16.")
+    ] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train a model from its recipe on simulated dyads."""
+    from visavis.cli.train import run
+
+    run(name, out, preset=preset, changes=change or [], bundle=bundle, quiet=quiet)
+
+
+@app.command()
+def models(as_json: AsJson = False) -> None:
+    """List the models, what each reads and returns, and whether its weights are here."""
+    from visavis.cli.models import run
+
+    run(as_json=as_json)
+
+
+def main() -> None:
+    """Entry point: exit code 2 for a user's mistake, 1 for ours, 130 when interrupted."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("visavis: %(message)s"))
+    logging.getLogger("visavis").addHandler(handler)
+    try:
+        app()
+    except (InputError, MissingExtra, OfflineOnly) as error:
+        typer.echo(f"visavis: {error}", err=True)
+        raise SystemExit(2) from error
+    except VisavisError as error:
+        typer.echo(f"visavis: {error}", err=True)
+        raise SystemExit(1) from error
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None

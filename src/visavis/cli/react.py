@@ -1,0 +1,184 @@
+"""`visavis react`: speaker in, reactions out, with pictures and a record of the run."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from visavis import __version__
+from visavis.behaviour import Behaviour
+from visavis.cli.console import bar
+from visavis.cli.perceive import speaker_from
+from visavis.errors import InputError
+from visavis.features.attributes import complete
+from visavis.files import atomic_path
+from visavis.models._base import ReactionModel
+from visavis.pretrained import load
+
+logger = logging.getLogger("visavis")
+
+LONGEST_WHOLE = 1500
+"""Frames that an offline model takes at once (a minute); longer clips are streamed in windows."""
+
+
+def generate(
+    model: ReactionModel[Any], speaker: Behaviour, *, num: int, seed: int, quiet: bool = True
+) -> tuple[Behaviour, dict[str, Any]]:
+    """Reactions [K, T, ...], attributes and coefficients both there, and how they were made."""
+    if speaker.frames <= LONGEST_WHOLE:
+        reactions = model.generate(speaker, num, seeds=seed)
+        return complete(reactions), {"way": "whole clip"}
+    reactions, how = _streamed(model, speaker, num=num, seed=seed, quiet=quiet)
+    return complete(reactions), how
+
+
+def _streamed(
+    model: ReactionModel[Any], speaker: Behaviour, *, num: int, seed: int, quiet: bool
+) -> tuple[Behaviour, dict[str, Any]]:
+    from visavis.errors import OfflineOnly
+    from visavis.models._base import ReactionSession
+    from visavis.streaming.rolling import RollingSession
+
+    how: dict[str, Any]
+    try:
+        session: ReactionSession = model.session(num)
+        how = {"way": "streamed"}
+    except OfflineOnly:
+        session = RollingSession(model, num_samples=num, context=750, hop=250, lookahead=50)
+        how = {"way": "rolling windows", "context": 750, "lookahead": 50}
+        logger.info(
+            "the clip is longer than %.0f s, so %s answers it in windows of 10 s, each seeing 30 s",
+            LONGEST_WHOLE / speaker.fps,
+            model.name,
+        )
+    lane, parts = session.open(seed=seed), []
+    with bar("reacting", quiet=quiet) as progress:
+        for piece in speaker.windows(250):
+            parts.append(session.step({lane: piece})[lane])
+            progress(sum(p.frames for p in parts), speaker.frames)
+    parts.append(session.flush(lane))
+    return Behaviour.cat(parts), how | {"hop": session.hop, "latency": session.latency}
+
+
+def run(
+    source: Path,
+    out: Path,
+    *,
+    model: str,
+    num: int,
+    seed: int,
+    video: bool,
+    report: bool,
+    size: int,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    loaded = load(model)  # before the long work, so that a misspelt name costs nothing
+    ready(out)
+    speaker, media = speaker_from(source, quiet=quiet)
+    written = react_to(
+        speaker,
+        media,
+        out,
+        loaded,
+        num=num,
+        seed=seed,
+        video=video,
+        report=report,
+        size=size,
+        quiet=quiet,
+    )
+    if as_json:
+        typer.echo(json.dumps({n: str(p) for n, p in written.items()}))
+    else:
+        for name, path in written.items():
+            typer.echo(f"{name:<10} {path}")
+
+
+def ready(out: Path) -> None:
+    """Make the folder, or say at once that it cannot be written."""
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file; --out wants a folder.")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make the folder {out}: {error.strerror or error}.") from error
+    if not os.access(out, os.W_OK | os.X_OK):
+        raise InputError(f"the folder {out} cannot be written; choose another with --out.")
+
+
+def react_to(
+    speaker: Behaviour,
+    media: Path | None,
+    out: Path,
+    model: ReactionModel[Any],
+    *,
+    num: int,
+    seed: int,
+    video: bool,
+    report: bool,
+    size: int,
+    quiet: bool,
+) -> dict[str, Path]:
+    """Everything `visavis react` writes, by name."""
+    began = time.perf_counter()
+    reactions, how = generate(model, speaker, num=num, seed=seed, quiet=quiet)
+    took = time.perf_counter() - began
+    written = {"reactions": reactions.save(out / "reactions.safetensors")}
+    if video:
+        from visavis.render.video import render_video
+
+        with bar("drawing", quiet=quiet) as progress:
+            written["video"] = render_video(
+                reactions,
+                out / "reactions.mp4",
+                beside=media or speaker,
+                size=size,
+                progress=progress,
+            )
+    record = {
+        "model": model.name,
+        "num": num,
+        "seed": seed,
+        "speaker": str(media) if media else None,
+        "frames": reactions.frames,
+        "generated": how,
+        "generate_seconds": round(took, 3),
+        "version": __version__,
+        "command": " ".join(sys.argv),
+    }
+    with atomic_path(out / "run.json") as temporary:
+        temporary.write_text(json.dumps(record, indent=2) + "\n")
+    written["run"] = out / "run.json"
+    if report:
+        from visavis.render.report import write_report
+
+        written["report"] = write_report(
+            out / "report.html",
+            speaker=speaker,
+            reactions=reactions,
+            video=written.get("video"),
+            title=f"{num} listeners react" + (f" to {media.name}" if media else ""),
+            facts=_facts(record),
+        )
+    return written
+
+
+def _facts(record: dict[str, Any]) -> dict[str, str]:
+    return {
+        "model": record["model"],
+        "listeners": str(record["num"]),
+        "seed": str(record["seed"]),
+        "length": f"{record['frames']} frames ({record['frames'] / 25:.1f} s)",
+        "generated in": f"{record['generate_seconds']:.2f} s ({record['generated']['way']})",
+        "weights": "trained on simulated dyads, not on recordings of people",
+        "visavis": record["version"],
+        "command": record["command"],
+    }
