@@ -8,6 +8,7 @@ never presented, so a file whose earliest start is negative has its zero at zero
 from __future__ import annotations
 
 import logging
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -64,13 +65,17 @@ class Media:
 def checked_path(path: str | Path) -> Path:
     """The path of a non-empty regular file, or `InputError`."""
     where = Path(path)
-    if where.is_dir():
+    try:
+        facts = where.stat()
+    except PermissionError as error:
+        raise InputError(f"{where} may not be read; change the permissions") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"there is no file {where}; check the path") from error
+    if stat.S_ISDIR(facts.st_mode):
         raise InputError(f"{where} is a folder; give one media file inside it")
-    if not where.exists():
-        raise InputError(f"there is no file {where}; check the path")
-    if not where.is_file():
+    if not stat.S_ISREG(facts.st_mode):
         raise InputError(f"{where} is not a regular file; save the stream to a file first")
-    if where.stat().st_size == 0:
+    if facts.st_size == 0:
         raise InputError(f"{where} is empty (0 bytes); record or copy it again")
     return where
 
@@ -105,7 +110,7 @@ def open_media(path: str | Path) -> Iterator[Media]:
     try:
         container = av.open(f"file:{where.absolute()}", mode="r", options=options)
     except PermissionError as error:
-        raise InputError(f"{where} may not be read; change its permissions") from error
+        raise InputError(f"{where} may not be read; change the permissions") from error
     except (av.error.FFmpegError, OSError) as error:
         raise InputError(
             f"{where} is not a media file that can be read, or is cut off before its index "

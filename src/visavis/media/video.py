@@ -84,8 +84,8 @@ def _video_frames(
         for instant, frame in reader:
             # Only now is it known until when the frame before was on screen.
             while shown is not None and start_s + (slot + 0.5) / fps < instant - TIE_S:
-                picture = to_rgb(shown, stream, size=size) if picture is None else picture.copy()
-                yield picture
+                picture = to_rgb(shown, stream, size=size) if picture is None else picture
+                yield picture.copy()  # the receiver may draw on it
                 slot += 1
                 if slot == slots:
                     return
@@ -100,8 +100,8 @@ def _video_frames(
         if slot == 0 and start_s >= end:
             raise InputError(f"{path} ends at {end:.2f} s, before start_s {start_s}; start earlier")
         while slot == 0 or start_s + (slot + 0.5) / fps < end - TIE_S:
-            picture = to_rgb(shown, stream, size=size) if picture is None else picture.copy()
-            yield picture
+            picture = to_rgb(shown, stream, size=size) if picture is None else picture
+            yield picture.copy()  # the receiver may draw on it
             slot += 1
             if slot == slots:
                 return
