@@ -71,8 +71,6 @@ def test_every_usual_format_is_read_in_its_place(
     wanted = chirp(2.0, rate, channels)
     path = shelf / name
     encode(path, wanted, codec=codec, rate=rate, layout=layout)
-    if codec == "vorbis":  # its encoder delays by half a short block, as libsndfile also reads it
-        wanted = soundfile.read(path, dtype="float32", always_2d=True)[0]
     audio = read_audio(path)
     every = read_audio(path, mono=False)
     assert audio is not None
@@ -83,9 +81,9 @@ def test_every_usual_format_is_read_in_its_place(
     np.testing.assert_allclose(every.samples.mean(axis=1), audio.samples[:, 0], atol=1e-6)
     # Matroska and ogg round the end up to whole packets, and Matroska keeps AAC's priming.
     assert 2.0 <= audio.duration_s < 2.0 + 3 * 1024 / rate + 0.03
-    assert abs(lag_s(audio.samples[:, 0], wanted[:, 0], rate)) <= (
-        1100 / rate if name == "i.mkv" else 0.0015
-    )
+    # FFmpeg stamps a short ogg's first Vorbis packet half a short block (128 samples) late.
+    most = {"i.mkv": 1100, "d.ogg": 130}.get(name, 0.0015 * rate)
+    assert abs(lag_s(audio.samples[:, 0], wanted[:, 0], rate)) * rate <= most
 
 
 def test_priming_and_padding_of_aac_in_mp4_are_cut_to_the_sample(shelf: Path) -> None:
