@@ -33,7 +33,7 @@ EYE = np.array([3.3, 0.3, 5.55])
 EYE_RADIUS = 1.92
 LID_RADIUS = EYE_RADIUS + 0.13
 
-EYE_ROW, MOUTH_ROW = 8.6, -31.0
+EYE_ROW, MOUTH_ROW = 8.6, -28.5
 EYE_INNER, EYE_OUTER, MOUTH_CORNER = 13.0, 35.6, 16.6
 """Elevation of the slits and azimuth of their ends, degrees."""
 
@@ -47,8 +47,8 @@ _AZIMUTHS = (
     (180.0, 8),
 )
 _ELEVATIONS = (
-    (-90.0, 0), (-62.0, 4), (-45.0, 6), (-38.0, 5), (MOUTH_ROW, 9), (-25.0, 8), (-14.0, 9),
-    (0.0, 9), (EYE_ROW, 7), (16.0, 8), (28.0, 8), (50.0, 6), (90.0, 6),
+    (-90.0, 0), (-62.0, 4), (-45.0, 6), (-36.0, 5), (MOUTH_ROW, 8), (-23.0, 7), (-14.0, 7),
+    (0.0, 8), (EYE_ROW, 6), (16.0, 7), (28.0, 7), (50.0, 5), (90.0, 5),
 )  # fmt: skip
 
 
@@ -62,22 +62,22 @@ def _spread(stops: tuple[tuple[float, int], ...]) -> Array:
 
 def clay(p: Array) -> Array:
     """Signed distance of points [N, 3] (cm) to the face without lips and hair, [N]."""
-    q = p * np.array([1.0, 1.0, 1.0])
+    q = p.copy()
     q[..., 0] = np.abs(q[..., 0])
-    skull = ellipsoid(q, (0.0, 3.0, -1.2), (7.5, 8.6, 8.9))
-    face = ellipsoid(q, (0.0, -2.6, 1.3), (6.3, 7.2, 6.6))
-    jaw = ellipsoid(q, (0.0, -6.0, 1.7), (5.0, 4.5, 5.9))
+    skull = ellipsoid(q, (0.0, 3.0, -1.2), (7.5, 8.4, 8.9))
+    face = ellipsoid(q, (0.0, -2.6, 1.3), (6.35, 6.9, 6.6))
+    jaw = ellipsoid(q, (0.0, -5.5, 1.7), (4.9, 4.4, 5.9))
     shape = union(union(skull, face, 2.5), jaw, 2.5)
-    shape = union(shape, ball(q, (3.9, -3.4, 4.3), 2.75), 2.0)
-    shape = union(shape, ball(q, (0.0, -9.0, 5.5), 1.75), 2.2)
-    shape = union(shape, ellipsoid(q, (0.0, -6.2, 5.4), (3.3, 2.8, 2.7)), 1.6)
+    shape = union(shape, ball(q, (3.9, -3.1, 4.3), 2.75), 2.0)
+    shape = union(shape, ball(q, (0.0, -8.35, 5.6), 1.7), 2.4)
+    shape = union(shape, ellipsoid(q, (0.0, -5.8, 5.4), (3.2, 2.7, 2.7)), 1.7)
     shape = carve(shape, ball(q, (3.3, 0.2, 9.2), 2.3), 1.3)
     shape = union(shape, cone(q, (0.6, 2.7, 6.3), (4.6, 2.9, 4.8), 1.15, 0.95), 1.4)
-    shape = union(shape, ball(q, tuple(EYE), LID_RADIUS), 0.55)
-    shape = union(shape, cone(q, (0.0, 1.2, 6.6), (0.0, -2.7, 8.6), 0.75, 0.8), 1.3)
-    shape = union(shape, ellipsoid(q, (0.0, -3.0, 8.8), (1.15, 0.95, 1.1)), 0.9)
-    shape = union(shape, ellipsoid(q, (1.12, -3.35, 7.9), (0.78, 0.7, 0.85)), 0.45)
-    return carve(shape, ellipsoid(q, (0.62, -4.0, 8.35), (0.36, 0.42, 0.55)), 0.35)
+    shape = union(shape, ball(q, (EYE[0], EYE[1], EYE[2]), LID_RADIUS), 0.55)
+    shape = union(shape, cone(q, (0.0, 1.2, 6.6), (0.0, -2.4, 8.4), 0.72, 0.78), 1.3)
+    shape = union(shape, ellipsoid(q, (0.0, -2.75, 8.75), (1.15, 0.95, 1.1)), 0.9)
+    shape = union(shape, ellipsoid(q, (1.08, -3.05, 7.85), (0.78, 0.7, 0.85)), 0.45)
+    return carve(shape, ellipsoid(q, (0.62, -3.72, 8.35), (0.36, 0.42, 0.55)), 0.35)
 
 
 def lip_height(t: Array, *, upper: bool) -> Array:
@@ -89,16 +89,16 @@ def lip_height(t: Array, *, upper: bool) -> Array:
             - 0.2 * np.exp(-((t / 0.13) ** 2))
             + 0.06 * np.exp(-(((np.abs(t) - 0.27) / 0.15) ** 2))
         )
-        return 0.62 * arch**0.62 * bow
-    return 0.84 * arch**0.6
+        return 0.56 * arch**0.62 * bow
+    return 0.78 * arch**0.6
 
 
 @dataclass(frozen=True)
 class LidPose:
     """How far the lids of one eye stand from the slit, degrees as seen from the sheet's origin."""
 
-    upper: float = 6.2
-    lower: float = 4.6
+    upper: float = 6.5
+    lower: float = 4.9
     closed: float = 0.0
     """Share by which the upper edge has come down onto the lower one."""
 
@@ -174,11 +174,9 @@ def _almond(t: Array, *, upper: bool) -> Array:
     return arch**0.72 * (1.0 + 0.12 * t)
 
 
-def positions(
-    of: Sheet, left: LidPose = LidPose(), right: LidPose = LidPose()
-) -> tuple[Array, Array]:
-    """Rest positions [N, 3] (cm) and depth inside the lips' border [N] (cm, negative outside)."""
-    azimuth, elevation = of.azimuth.copy(), of.elevation.copy()
+def _elevations(of: Sheet, left: LidPose, right: LidPose) -> Array:
+    """Elevation of every vertex once its row has made way for lids and mouth, [N] degrees."""
+    elevation = of.elevation.copy()
     for pose, sign in ((left, 1.0), (right, -1.0)):
         middle, reach = (EYE_INNER + EYE_OUTER) / 2.0, (EYE_OUTER - EYE_INNER) / 2.0
         t = (sign * of.azimuth - middle) / reach
@@ -192,15 +190,35 @@ def positions(
         edge_up = np.where(up >= 0.0, opened, lowered)
         edge_down = -np.sqrt(q * q + down * down)
         near = np.abs(t) < 1.0
-        moved = EYE_ROW + np.where(above, edge_up, edge_down)
+        fade = smoothstep(24.0, 12.0, np.abs(q))
+        moved = EYE_ROW + q + fade * (np.where(above, edge_up, edge_down) - q)
         tilt = 0.9 * t * np.exp(-((q / 12.0) ** 2)) * np.clip(1.6 - np.abs(t), 0.0, 0.6) / 0.6
         elevation = np.where(near, moved, elevation) + np.where(sign * of.azimuth > 0, tilt, 0.0)
     t = of.azimuth / MOUTH_CORNER
     q = of.elevation - MOUTH_ROW
-    curve = -2.1 * np.clip(t * t, 0.0, 1.6) * np.exp(-((q / 7.0) ** 2))
-    elevation = elevation + curve
+    return np.asarray(elevation - 2.1 * np.clip(t * t, 0.0, 1.6) * np.exp(-((q / 7.0) ** 2)))
+
+
+def _directions(azimuth: Array, elevation: Array) -> Array:
     a, b = np.radians(azimuth), np.radians(elevation)
-    directions = np.stack([np.sin(a) * np.cos(b), np.sin(b), np.cos(a) * np.cos(b)], axis=1)
+    return np.stack([np.sin(a) * np.cos(b), np.sin(b), np.cos(a) * np.cos(b)], axis=1)
+
+
+def with_lids(of: Sheet, rest: Array, left: LidPose, right: LidPose) -> Array:
+    """Positions [N, 3] with the lids posed; `rest` are the positions at rest."""
+    before = _elevations(of, LidPose(), LidPose())
+    after = _elevations(of, left, right)
+    moved = np.abs(after - before) > 1e-6
+    out = rest.copy()
+    out[moved] = cast(clay, ORIGIN, _directions(of.azimuth[moved], after[moved]))
+    return out
+
+
+def positions(of: Sheet) -> tuple[Array, Array]:
+    """Rest positions [N, 3] (cm) and depth inside the lips' border [N] (cm, negative outside)."""
+    t = of.azimuth / MOUTH_CORNER
+    q = of.elevation - MOUTH_ROW
+    directions = _directions(of.azimuth, _elevations(of, LidPose(), LidPose()))
     points = cast(clay, ORIGIN, directions)
 
     centimetres = q * np.radians(1.0) * 9.4
@@ -215,7 +233,7 @@ def positions(
     )
     ratio = np.clip(np.abs(centimetres) / np.maximum(height, 1e-3), 0.0, 1.3)
     bump = np.where(ratio < 1.0, np.sin(np.pi * np.clip(ratio, 0.0, 1.0) ** 0.72), 0.0)
-    full = np.where(above, 0.36, 0.46) * np.clip(height / np.where(above, 0.62, 0.84), 0.0, 1.0)
+    full = np.where(above, 0.36, 0.46) * np.clip(height / np.where(above, 0.56, 0.78), 0.0, 1.0)
     crease = np.exp(-((centimetres / 0.16) ** 2)) * np.where(
         front, np.clip(1.0 - t * t, 0, 1) ** 0.3, 0.0
     )

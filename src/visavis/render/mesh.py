@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from visavis.channels import BLENDSHAPES
 from visavis.errors import InputError
 from visavis.render import face, morphs, pieces
+from visavis.render.body import body
 from visavis.render.hair import STYLES, hair
 from visavis.render.occlusion import bake
 from visavis.render.pieces import Part, Piece
@@ -80,9 +81,8 @@ def _skin_deltas(sheet: face.Sheet, rest: Array, at: morphs.Place) -> Array:
         stem, left = name.removesuffix("Left").removesuffix("Right"), name.endswith("Left")
         if stem in morphs.LIDS:
             lids = morphs.LIDS[stem]
-            posed, _ = face.positions(
-                sheet, *((lids, face.LidPose()) if left else (face.LidPose(), lids))
-            )
+            both = (lids, face.LidPose()) if left else (face.LidPose(), lids)
+            posed = face.with_lids(sheet, rest, *both)
             side = at.p[:, 0] if left else -at.p[:, 0]
             out[number] += (posed - rest) * (side > 0)[:, None]
     return out
@@ -153,7 +153,7 @@ def _pieces(sheet: face.Sheet, skin: Array, depth: Array, style: str) -> list[Pi
         pieces.teeth(upper=True),
         pieces.teeth(upper=False),
     ]
-    out += [pieces.tongue(), *pieces.body(), hair(style)]
+    out += [pieces.tongue(), *body(), *hair(style)]
     return out
 
 

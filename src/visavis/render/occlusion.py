@@ -8,6 +8,10 @@ from visavis.render.rasteriser import I32, rasterise, vertex_normals
 from visavis.render.sculpt import Array
 
 
+_SKY = np.array([-0.35, 0.7, 0.62])
+"""Whence most light comes, so that a chin shades the neck more than the neck the chin."""
+
+
 def _directions(count: int) -> Array:
     """Evenly spread unit vectors [count, 3] on a Fibonacci spiral."""
     i = np.arange(count) + 0.5
@@ -18,7 +22,7 @@ def _directions(count: int) -> Array:
 
 
 def bake(points: Array, triangles: I32, *, views: int = 96, size: int = 224) -> Array:
-    """Cosine-weighted share of the sky that each vertex sees, [V] in [0, 1].
+    """Share of the light of the surroundings that each vertex sees, [V] in [0, 1].
 
     Args:
         points: [V, 3] cm.
@@ -45,7 +49,8 @@ def bake(points: Array, triangles: I32, *, views: int = 96, size: int = 224) -> 
         depth = centred @ direction + reach + 1.0
         screen[:, 2] = depth
         rasterise(screen, triangles, near, hit)
-        cosine = np.maximum(normals @ direction, 0.0)
+        bright = 0.45 + 1.6 * max(float(direction @ _SKY), 0.0)
+        cosine = bright * np.maximum(normals @ direction, 0.0)
         x = np.clip(screen[:, 0].astype(int), 0, size - 1)
         y = np.clip(screen[:, 1].astype(int), 0, size - 1)
         open_sky = near[y, x] < depth + 0.35

@@ -1,8 +1,7 @@
-"""The parts of the head besides its skin: eyeballs, lashes, brows, teeth, tongue, ears, body."""
+"""The parts of the head besides its skin: eyeballs, lashes, brows, teeth, tongue, ears."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -10,17 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visavis.render import face
-from visavis.render.rasteriser import EYE, PAINTED, PLAIN
+from visavis.render.rasteriser import EYE, PLAIN
 from visavis.render.sculpt import (
     Array,
-    ball,
-    carve,
     cast,
-    cone,
-    ellipsoid,
     grid_triangles,
     smoothstep,
-    union,
 )
 
 
@@ -64,7 +58,8 @@ class Piece:
     follow: Array | None = None
 
 
-def _unit(v: Array) -> Array:
+def unit(v: Array) -> Array:
+    """Vectors [..., 3] scaled to length 1."""
     return v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-12)
 
 
@@ -90,19 +85,19 @@ def eyeball() -> Piece:
     rings = np.radians(np.concatenate([[0.0], np.linspace(8, 100, 13)]))
     around = np.arange(28) / 28 * 2 * np.pi
     ring, turn = np.meshgrid(rings, around, indexing="ij")
-    unit = np.stack(
+    sphere = np.stack(
         [np.sin(ring) * np.cos(turn), np.sin(ring) * np.sin(turn), np.cos(ring)], axis=-1
     ).reshape(-1, 3)
     triangles = grid_triangles(len(rings), 28, closed=True)[:, ::-1]
-    shadow = 0.42 + 0.58 * smoothstep(0.62, 0.05, unit[:, 1]) * smoothstep(
-        1.05, 0.75, np.abs(unit[:, 0])
+    shadow = 0.42 + 0.58 * smoothstep(0.62, 0.05, sphere[:, 1]) * smoothstep(
+        1.05, 0.75, np.abs(sphere[:, 0])
     )
     return Piece(
-        face.EYE + face.EYE_RADIUS * unit,
+        face.EYE + face.EYE_RADIUS * sphere,
         np.ascontiguousarray(triangles),
         Part.EYEBALL,
         EYE,
-        paint=unit,
+        paint=sphere,
         shadow=shadow,
         eye=0,
     )
@@ -116,7 +111,7 @@ def lid_margin(
     pieces = []
     for edge, upper in zip(edges, (False, True), strict=True):
         rim = points[edge]
-        away = _unit(rim - centre)
+        away = unit(rim - centre)
         inner = centre + away * (face.EYE_RADIUS - 0.25)
         across = np.concatenate([rim, inner])
         triangles = grid_triangles(2, len(edge))
@@ -140,11 +135,11 @@ def lid_margin(
         np.pi * np.clip(t * 0.94 + 0.06, 0, 1)
     ) ** 0.35
     length = length * smoothstep(1.02, 0.9, t)
-    outward = _unit(rim - centre) + np.array([0.45 if eye == 0 else -0.45, 0.5, 0.3]) * t[:, None]
-    tip = rim + _unit(outward) * length[:, None] + np.array([0.0, 0.03, 0.0])
+    outward = unit(rim - centre) + np.array([0.45 if eye == 0 else -0.45, 0.5, 0.3]) * t[:, None]
+    tip = rim + unit(outward) * length[:, None] + np.array([0.0, 0.03, 0.0])
     thick = (
         rim
-        + _unit(rim - centre) * 0.05
+        + unit(rim - centre) * 0.05
         + np.array([0.0, 0.11, 0.0]) * np.sin(np.pi * t)[:, None] ** 0.5
     )
     below = rim - np.array([0.0, 0.03, 0.0])
@@ -184,7 +179,7 @@ def mouth_lining(points: Array, edges: tuple[NDArray[np.int32], NDArray[np.int32
     triangles = grid_triangles(len(rows), len(lower))
     return Piece(
         np.concatenate(rows),
-        np.ascontiguousarray(triangles[:, ::-1]),
+        triangles,
         Part.MOUTH,
         shadow=shadow,
         bound=np.concatenate(bound).astype(np.int32),
@@ -197,11 +192,11 @@ def teeth(*, upper: bool) -> Piece:
     s = np.linspace(-1.0, 1.0, columns)
     angle = s * 1.25
     wide, deep = (2.25, 2.6) if upper else (2.05, 2.45)
-    front = 7.62 if upper else 7.4
+    front = 7.75 if upper else 7.5
     arch = np.stack(
         [wide * np.sin(angle), np.zeros(columns), front - deep + deep * np.cos(angle)], axis=1
     )
-    outward = _unit(
+    outward = unit(
         np.stack([np.sin(angle) / wide, np.zeros(columns), np.cos(angle) / deep], axis=1)
     )
     count = 10 if upper else 12
@@ -209,7 +204,7 @@ def teeth(*, upper: bool) -> Piece:
     groove = np.exp(-(((phase - np.round(phase)) / 0.1) ** 2))
     scallop = 0.10 * np.abs(np.sin(np.pi * phase)) ** 0.5
     sign = 1.0 if upper else -1.0
-    edge = (-6.32 if upper else -6.42) + (0.0 if upper else -0.05)
+    edge = -6.22 if upper else -6.2
     canine = 0.1 * np.abs(s) ** 2
     profile = ((-0.28, 0.0), (-0.06, -0.02), (0.02, 0.08), (0.04, 0.4), (0.0, 0.95), (-0.3, 1.2))
     rows = []
@@ -275,7 +270,7 @@ def brow() -> Piece:
     start = np.array([0.0, -0.5, 0.0])
     for step in across:
         target = np.stack([x, y + step * height, 7.6 - 0.09 * x * x], axis=1)
-        direction = _unit(target - start)
+        direction = unit(target - start)
         skin = cast(face.clay, start, direction)
         raised = 0.24 * np.sqrt(max(1.0 - step * step, 0.0)) * (height / 0.43) ** 0.5 - 0.05
         rows.append(skin + direction * raised[:, None])
@@ -298,7 +293,7 @@ def ear() -> Piece:
     bowl = -0.25 * np.exp(-((radius / 0.42) ** 2))
     fold = 0.30 * np.exp(-(((radius - 0.5) / 0.12) ** 2)) * smoothstep(-0.2, 0.8, out + 0.3 * up)
     lift = 0.62 + rim + bowl + fold - 1.05 * smoothstep(0.86, 1.0, radius)
-    x = 7.0 + 0.42 * (-plane_z) + lift * 0.8
+    x = 7.0 + 0.5 * (-plane_z) + lift * 0.85
     points = np.stack([x, -0.7 + plane_y, -0.55 + plane_z * 0.92 - 0.12 * plane_y], axis=-1)
     triangles = grid_triangles(rows, columns, closed=True)
     shadow = (
@@ -307,59 +302,3 @@ def ear() -> Piece:
         - 0.25 * np.exp(-(((radius - 0.64) / 0.08) ** 2))
     )
     return Piece(points.reshape(-1, 3), triangles, Part.SKIN, kind=PLAIN, shadow=shadow.ravel())
-
-
-def _body(p: Array) -> Array:
-    """Neck, shoulders and chest."""
-    q = p.copy()
-    q[..., 0] = np.abs(q[..., 0])
-    shape = cone(q, (0.0, -6.0, -1.6), (0.0, -16.0, -2.7), 3.75, 4.1)
-    shape = union(shape, ellipsoid(q, (0.0, -24.5, -2.4), (9.8, 8.6, 5.2)), 3.5)
-    shape = union(shape, cone(q, (2.5, -16.4, -3.0), (9.6, -19.0, -3.0), 2.0, 3.0), 3.0)
-    return union(shape, cone(q, (10.2, -19.6, -3.0), (12.4, -28.0, -2.6), 3.1, 3.0), 2.0)
-
-
-def _shirt(p: Array) -> Array:
-    """The body grown by cloth, open round the neck, with a ribbed collar."""
-    cloth = _body(p) - 0.3
-    tilt = p[..., 1] + 0.42 * (p[..., 2] + 2.7)
-    cloth = carve(cloth, -(tilt + 0.0) - 15.2, 0.5) if False else np.maximum(cloth, tilt + 15.3)
-    around = np.hypot(p[..., 0], (p[..., 2] + 2.4) * 0.98)
-    ring = np.hypot(around - 4.75, (tilt + 15.45) * 0.8) - 0.42
-    return union(cloth, ring, 0.35)
-
-
-def body() -> list[Piece]:
-    """Neck with chest in skin, and a shirt over it; only the neck follows the head."""
-    return [
-        _drape(
-            _body,
-            Part.SKIN,
-            np.radians(np.concatenate([np.linspace(15, 45, 8), np.linspace(50, 88, 16)])),
-        ),
-        _drape(
-            _shirt,
-            Part.SHIRT,
-            np.radians(np.concatenate([np.linspace(-40, 10, 8), np.linspace(14, 62, 26)])),
-        ),
-    ]
-
-
-def _drape(distance: Callable[[Array], Array], part: Part, elevations: Array) -> Piece:
-    origin = np.array([0.0, -22.0, -2.6])
-    columns = 56
-    azimuths = np.arange(columns) / columns * 2 * np.pi
-    b, a = np.meshgrid(elevations, azimuths, indexing="ij")
-    direction = np.stack([np.sin(a) * np.cos(b), np.sin(b), np.cos(a) * np.cos(b)], axis=-1)
-    points = cast(distance, origin, direction.reshape(-1, 3), far=30.0)
-    triangles = grid_triangles(len(elevations), columns, closed=True)
-    follow = (
-        0.85 * smoothstep(-17.0, -8.0, points[:, 1]) if part == Part.SKIN else np.zeros(len(points))
-    )
-    return Piece(points, triangles, part, follow=follow)
-
-
-__all__ = [
-    "PAINTED", "Part", "Piece", "body", "brow", "ear", "eyeball", "lid_margin", "mirrored",
-    "mouth_lining", "teeth", "tongue", "ball",
-]  # fmt: skip

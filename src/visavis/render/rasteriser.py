@@ -150,7 +150,10 @@ def light(
         rim = nx * lamps[2, 0] + ny * lamps[2, 1] + nz * lamps[2, 2]
         hx, hy, hz = vx + lamps[3, 0], vy + lamps[3, 1], vz + lamps[3, 2]
         gleam = (nx * hx + ny * hy + nz * hz) / np.sqrt(hx * hx + hy * hy + hz * hz)
-        gleam = max(gleam, np.float32(0.0)) ** 14 * sheen[v]
+        gleam = max(gleam, np.float32(0.0))
+        gleam = gleam * gleam
+        gleam = gleam * gleam
+        gleam = gleam * gleam * gleam * gleam * sheen[v]
         edge = 1.0 - facing
         edge = edge * edge * edge * max(rim + np.float32(0.35), np.float32(0.0))
         sky = (0.5 + 0.5 * ny) * occlusion[v]

@@ -76,13 +76,16 @@ def cast(distance: Distance, origin: Array, directions: Array, *, far: float = 2
     Returns:
         [N, 3] surface points; the origin itself where a ray meets nothing.
     """
+    origins = np.broadcast_to(origin, directions.shape)
     t = np.full(len(directions), far)
+    going = np.arange(len(directions))
     for _ in range(90):
-        d = distance(origin + t[:, None] * directions)
-        t = np.maximum(t - 0.8 * d, 0.0)
-        if np.abs(d[t > 0]).max(initial=0.0) < 1e-4:
+        d = distance(origins[going] + t[going, None] * directions[going])
+        t[going] = np.maximum(t[going] - 0.85 * d, 0.0)
+        going = going[(np.abs(d) > 3e-4) & (t[going] > 0.0)]
+        if len(going) == 0:
             break
-    return origin + t[:, None] * directions
+    return origins + t[:, None] * directions
 
 
 def grid_triangles(rows: int, columns: int, *, closed: bool = False) -> NDArray[np.int32]:
