@@ -30,6 +30,8 @@ _LIPS_LOWER = (
     *(146, 91, 181, 84, 17, 314, 405, 321, 375, 77, 90, 180, 85, 16, 315, 404, 320, 307),
     *(96, 89, 179, 86, 15, 316, 403, 319, 325),
 )
+CROWDED = (62, 76, 77, 96, 183, 184, 292, 306, 307, 325, 407, 408)
+"""Points packed into the corners of the mouth, where triangles would bridge the closed lips."""
 UPPER_LIDS = {
     "Left": (466, 388, 387, 386, 385, 384, 398),
     "Right": (246, 161, 160, 159, 158, 157, 173),
@@ -90,14 +92,14 @@ def neutral_of(smiling: Doubles) -> Doubles:
 
 
 def flattened(head: Doubles) -> Doubles:
-    """The same points with the depth of the sides held back to -30 mm.
+    """The same points with the depth of the sides held back to -46 mm.
 
     A picture has no texture for what a turning head uncovers: where depth falls away faster than
     the sideways step, the warp would fold over itself.
     """
     flat = head.copy()
-    deep = np.maximum(-10.0 - head[:, 2], 0.0)
-    flat[:, 2] += deep - 20.0 * np.tanh(deep / 20.0)
+    deep = np.maximum(-18.0 - head[:, 2], 0.0)
+    flat[:, 2] += deep - 28.0 * np.tanh(deep / 28.0)
     return flat
 
 

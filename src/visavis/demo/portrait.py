@@ -23,27 +23,26 @@ from visavis.demo._warp import draw
 from visavis.demo.performance import Performance, perform
 from visavis.errors import InputError, VisavisError, require
 from visavis.features.face_mediapipe import MediapipeTracker
-from visavis.features.face_pose import Pose, fit_pose, matrix_of
+from visavis.features.face_pose import PIVOT_MM, Pose, fit_pose, matrix_of
 
 Doubles = NDArray[np.float64]
 Picture = NDArray[np.uint8]
 
-_LEFT, _TOP, _SIDE = 74, 0, 240  # the square of the still that is shown, in its pixels
+_LEFT, _TOP, _SIDE = 106, 0, 240  # the square of the still that is shown, in its pixels
 # Outlines in pixels of the still, found by eye: (x, y), clockwise from the lower left.
 _HAIR = (
-    *((144, 122), (130, 112), (121, 92), (119, 70), (124, 50), (141, 36), (160, 26), (180, 18)),
-    *((200, 15), (220, 18), (240, 27), (257, 41), (267, 62), (269, 88), (262, 115), (248, 132)),
-    *((239, 137),),
+    *((177, 122), (163, 112), (154, 92), (152, 70), (157, 50), (174, 36), (193, 26), (213, 18)),
+    *((233, 15), (253, 18), (273, 27), (290, 41), (300, 62), (302, 88), (295, 115), (281, 132)),
+    *((272, 137),),
 )
-_NECK = ((151, 182), (153, 190), (172, 194), (192, 198), (224, 202), (252, 196), (262, 188))
-_UNDER_NECK = ((146, 205), (168, 222), (200, 232), (232, 230), (262, 216), (280, 200))
+_NECK = ((184, 182), (186, 190), (205, 194), (225, 198), (257, 202), (285, 196), (295, 188))
+_UNDER_NECK = ((179, 205), (201, 222), (233, 232), (265, 230), (295, 216), (313, 200))
 _STILL = (
-    *((108, 150), (120, 170), (140, 168), (285, 175), (290, 150), (125, 205), (140, 240)),
-    *((200, 270), (260, 255), (300, 225), (95, 120), (100, 60), (115, 20), (290, 20), (300, 70)),
-    *((295, 115),),
+    *((141, 150), (153, 170), (173, 168), (318, 175), (323, 150), (158, 205), (173, 240)),
+    *((233, 270), (293, 255), (333, 225), (128, 120), (133, 60), (148, 20), (323, 20), (333, 70)),
+    *((328, 115),),
 )
-_HAIR_DEPTH_MM, _NECK_DEPTH_MM = -42.0, -36.0
-_PIVOT = np.array([0.0, -95.0, -80.0])  # mm, where the head turns on the neck
+_HAIR_DEPTH_MM, _NECK_DEPTH_MM = -50.0, -40.0
 _DISTANCE_MM = 600.0  # to the camera, for coming nearer and going away
 
 
@@ -140,7 +139,7 @@ class Portrait:
         self, head: Doubles, rotation: Doubles, translation: Doubles, hold: Doubles
     ) -> Doubles:
         """Head frame, mm [N, 3] -> picture, pixels [N, 3] (y down). `hold` 0 leaves a point."""
-        moved = (head - _PIVOT) @ matrix_of(rotation).T + _PIVOT + 1000.0 * translation
+        moved = (head - PIVOT_MM) @ matrix_of(rotation).T + PIVOT_MM + 1000.0 * translation
         nearer = _DISTANCE_MM / (_DISTANCE_MM - 1000.0 * translation[2])
         moved[:, :2] *= nearer
         mixed = head + hold[:, None] * (moved - head)
@@ -182,7 +181,8 @@ class Portrait:
             [np.ones(len(face)), *(np.full(len(points), hold) for points, _, hold in groups)]
         )
         # the last ten points are irises: they belong to the eyeballs, which are layers
-        used = np.delete(np.arange(len(self._texture_at)), np.arange(468, 478))
+        left_out = [*range(468, 478), *_sculpt.CROWDED]
+        used = np.delete(np.arange(len(self._texture_at)), left_out)
         triangles = used[Delaunay(self._texture_at[used]).simplices].astype(np.int64)
         middles = self._texture_at[triangles].mean(axis=1)
         hole = np.zeros(len(triangles), dtype=bool)

@@ -58,6 +58,10 @@ MEASURES = tuple(name + side for name in _PAIRED for side in _SIDES) + _SINGLE
 _COLUMN = {name: column for column, name in enumerate(MEASURES)}
 
 
+_SURE = 1.0
+"""mm that lips must move before the fainter shapes of the mouth are told at all."""
+
+
 def measure(head: Doubles) -> Doubles:
     """Landmarks in the head's frame, [478, 3] in mm -> distances [M], in the order of `MEASURES`.
 
@@ -116,18 +120,19 @@ def blendshapes_of(measures: Doubles, rest: Doubles) -> NDArray[np.float32]:
     def full(name: str) -> float:
         return float(max(rest[_COLUMN[name]], 1.0))
 
-    jaw = np.maximum(-d("chin"), 0.0)  # mm that the chin has dropped
     gap = np.maximum(d("lip_gap"), 0.0)
+    chin = np.maximum(-1.15 * d("chin"), 0.0)  # the mesh follows the chin's skin by some 85 %
+    jaw = 0.6 * chin + 0.4 * np.minimum(gap, 1.5 * chin)  # lips may part without the jaw
     shut = np.clip(1.0 - gap / 4.0, 0.0, 1.0)  # 1 with the lips together
     aside = d("mouth_side") - 0.3 * d("chin_side")
     shapes: dict[str, Doubles] = {
-        "jawOpen": jaw / 24.0,
-        "mouthClose": np.maximum(jaw - 1.3 * gap - 4.0, 0.0) / 24.0,
+        "jawOpen": jaw / 22.0,
+        "mouthClose": np.maximum(chin - 1.3 * gap - 4.0, 0.0) / 22.0,
         "jawLeft": d("chin_side") / 9.0,
         "jawRight": -d("chin_side") / 9.0,
         "mouthLeft": aside / 9.0,
         "mouthRight": -aside / 9.0,
-        "browInnerUp": (d("brow_innerLeft") + d("brow_innerRight")) / 2 / 7.0,
+        "browInnerUp": (d("brow_innerLeft") + d("brow_innerRight")) / 2 / 6.0,
         "mouthRollUpper": -d("upper_red") / full("upper_red") * shut,
         "mouthRollLower": -d("lower_red") / full("lower_red") * shut,
     }
@@ -136,39 +141,41 @@ def blendshapes_of(measures: Doubles, rest: Doubles) -> NDArray[np.float32]:
     raised = np.zeros_like(jaw)
     for side in _SIDES:
         sign = 1.0 if side == "Left" else -1.0
-        out = d("corner_out" + side) - sign * aside + 0.10 * jaw
-        up = d("corner_up" + side) + 0.30 * jaw
+        out = d("corner_out" + side) - sign * aside + 0.06 * jaw
+        up = d("corner_up" + side) + 0.20 * jaw
         smile = 0.55 * out + 0.85 * up
         narrow = narrow + np.maximum(-out, 0.0) / 2
-        upper, lower = d("upper_lip" + side) - 0.25 * up, d("lower_lip" + side) + 0.8 * jaw
+        upper = d("upper_lip" + side) - 0.5 * up
+        lower = d("lower_lip" + side) - 0.4 * up + 1.0 * jaw
         lifted, raised = lifted + upper / 2, raised + lower / 2
         look_up, look_out = d("gaze_up" + side), d("gaze_out" + side)
         lid = d("lid" + side) - 0.6 * look_up
         # smiles narrow the eye from below, blinks from above: count only the lids' own meeting
-        closed = -d("aperture" + side) / (0.8 * full("aperture" + side))
+        closed = np.clip(-d("aperture" + side) / (0.7 * full("aperture" + side)), 0.0, 1.0)
         shapes |= {
             "eyeBlink" + side: closed,
             "eyeWide" + side: lid / 3.5,
-            "eyeSquint" + side: d("underlid" + side) / 4.0,
+            "eyeSquint" + side: d("underlid" + side) / 4.0 * (1.0 - closed),
             "eyeLookUp" + side: look_up / 5.0,
             "eyeLookDown" + side: -look_up / 5.0,
             "eyeLookOut" + side: look_out / 7.0,
             "eyeLookIn" + side: -look_out / 7.0,
             "browDown" + side: -(d("brow_inner" + side) + 0.3 * d("brow_gap")) / 5.0,
-            "browOuterUp" + side: d("brow_outer" + side) / 7.0,
+            "browOuterUp" + side: d("brow_outer" + side) / 6.0,
             "cheekSquint" + side: d("cheek" + side) / 6.0,
-            "noseSneer" + side: d("nostril" + side) / 5.0,
+            "noseSneer" + side: (d("nostril" + side) - 0.25 * up) / 5.0,
             "mouthSmile" + side: np.where(up > -1.0, smile, 0.0) / 10.0,
             "mouthFrown" + side: -up / 7.0,
-            "mouthStretch" + side: (out - 1.5 * np.maximum(up, 0.0)) / 8.0,
-            "mouthUpperUp" + side: upper / 6.0 * (1.0 - shut),
-            "mouthLowerDown" + side: -lower / 8.0 * (1.0 - shut),
-            "mouthPress" + side: -(d("upper_red") + d("lower_red")) / 6.0 * shut,
+            "mouthStretch" + side: (out - 0.9 * np.maximum(up, 0.0)) / 8.0,
+            "mouthUpperUp" + side: (upper - _SURE) / 6.0 * (1.0 - shut),
+            "mouthLowerDown" + side: (-lower - _SURE) / 8.0 * (1.0 - shut),
+            "mouthPress" + side: (-d("upper_red") - d("lower_red") - _SURE) / 6.0 * shut,
         }
-    shapes["mouthPucker"] = narrow / 9.0 * shut
-    shapes["mouthFunnel"] = narrow / 9.0 * (1.0 - shut)
-    shapes["mouthShrugUpper"] = lifted / 5.0 * shut
-    shapes["mouthShrugLower"] = raised / 6.0 * shut
+    wide_open = np.clip((gap - 4.0) / 8.0, 0.0, 1.0)
+    shapes["mouthPucker"] = narrow / 7.0 * (1.0 - wide_open)
+    shapes["mouthFunnel"] = narrow / 7.0 * wide_open
+    shapes["mouthShrugUpper"] = (lifted - _SURE) / 5.0 * shut
+    shapes["mouthShrugLower"] = (raised - _SURE) / 6.0 * shut
     zero = np.zeros_like(jaw)
     stacked = np.stack([shapes.get(name, zero) for name in BLENDSHAPES], axis=-1)
     return np.clip(stacked, 0.0, 1.0).astype(np.float32)

@@ -24,6 +24,10 @@ EYE_DISTANCE_MM = 63.0
 FIELD_OF_VIEW = np.radians(60.0)
 """Assumed field of view across the longer side of the picture: it sets the depth."""
 
+PIVOT_MM = np.array([0.0, -75.0, -85.0])
+"""The top of the neck in the head's frame, as in `render`: the point about which a head turns.
+Translation is that point's, so that a nod is a rotation and nothing else."""
+
 _MIDLINE: dict[int, tuple[float, float]] = {  # index: (y, z)
     10: (49.9, 20.3),
     151: (35.2, 21.9),
@@ -99,10 +103,12 @@ class Pose:
         return turned
 
     def translation_m(self, height: int, width: int) -> Doubles:
-        """[3] metres from the camera, whose axis goes through the middle of the picture."""
+        """[3] metres from the camera, whose axis goes through the middle of the picture, to the
+        pivot (`PIVOT_MM`)."""
         focal = max(height, width) / 2 / np.tan(FIELD_OF_VIEW / 2)
         x, y = self.origin[0] - width / 2, self.origin[1] + height / 2
-        return np.array([x, y, -focal]) / self.scale / 1000.0
+        eyes = np.array([x, y, -focal]) / self.scale
+        return (eyes + self.matrix @ PIVOT_MM) / 1000.0
 
 
 def fit_pose(landmarks: Doubles) -> Pose:
