@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
 
 RATE = 16_000
 WINDOW = 512
@@ -34,7 +35,8 @@ def log_mel(spans: Floats, bands: int) -> Floats:
     from scipy.fft import rfft
 
     hann = _hann()
-    power: Floats = np.zeros((len(spans), WINDOW // 2 + 1), np.float32)
+    # In doubles, so that how many frames are computed together changes nothing.
+    power: Doubles = np.zeros((len(spans), WINDOW // 2 + 1))
     for index in range(PER_FRAME):
         at = index * STEP
         spectrum = rfft(spans[:, at : at + WINDOW] * hann, axis=1)
@@ -44,7 +46,7 @@ def log_mel(spans: Floats, bands: int) -> Floats:
 
 
 @lru_cache(maxsize=4)
-def slaney_bank(bands: int) -> Floats:
+def slaney_bank(bands: int) -> Doubles:
     """Slaney's mel triangles of equal area (Auditory Toolbox, 1998), [257, bands].
 
     Linear to 1 kHz (66.7 Hz a mel), logarithmic above; straight in Hz.
@@ -56,22 +58,22 @@ def slaney_bank(bands: int) -> Floats:
     rising = (hertz - left) / (centre - left)
     falling = (right - hertz) / (right - centre)
     triangles = np.maximum(np.minimum(rising, falling), 0.0)
-    return np.asarray(triangles * 2.0 / (right - left), np.float32)
+    return np.asarray(triangles * 2.0 / (right - left))
 
 
-def _slaney_mel(hertz: npt.ArrayLike) -> npt.NDArray[np.float64]:
+def _slaney_mel(hertz: npt.ArrayLike) -> Doubles:
     f = np.asarray(hertz, np.float64)
     return np.where(
         f < 1000.0, f * 0.015, 15.0 + 27.0 * np.log(np.maximum(f, 1.0) / 1000.0) / np.log(6.4)
     )
 
 
-def _slaney_hertz(mel: npt.ArrayLike) -> npt.NDArray[np.float64]:
+def _slaney_hertz(mel: npt.ArrayLike) -> Doubles:
     m = np.asarray(mel, np.float64)
     return np.where(m < 15.0, m / 0.015, 1000.0 * np.exp((m - 15.0) * np.log(6.4) / 27.0))
 
 
 @lru_cache(maxsize=1)
-def _hann() -> Floats:
+def _hann() -> Doubles:
     """Periodic Hann window."""
-    return np.asarray(0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(WINDOW) / WINDOW), np.float32)
+    return np.asarray(0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(WINDOW) / WINDOW))

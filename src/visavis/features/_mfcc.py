@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
 
 COEFFICIENTS = 13
 MEL_BINS = 23
@@ -49,14 +50,18 @@ def mfcc78(frames: Floats, rate: int) -> Floats:
     width, step = _width_step(rate)
     count = len(frames)
     starts = np.arange(COLUMNS) * step
-    windows = np.stack([frames[:, at : at + width] for at in starts], axis=1)
+    # In doubles: quiet bins of a loud window would otherwise be rounding noise, which depends on
+    # how many frames are computed together.
+    held = frames.astype(np.float64)
+    windows = np.stack([held[:, at : at + width] for at in starts], axis=1)
     static = _cepstra(windows.reshape(-1, width), rate).reshape(count, COLUMNS, COEFFICIENTS)
     static = static.transpose(0, 2, 1)
     delta = static @ _regression()
-    return np.stack([static, delta, delta @ _regression()], axis=1).reshape(count, WIDTH)
+    kinds = np.stack([static, delta, delta @ _regression()], axis=1)
+    return kinds.reshape(count, WIDTH).astype(np.float32)
 
 
-def _cepstra(windows: Floats, rate: int) -> Floats:
+def _cepstra(windows: Doubles, rate: int) -> Doubles:
     """[M, W] windows -> [M, 13]."""
     from scipy.fft import rfft
 
@@ -72,7 +77,7 @@ def _cepstra(windows: Floats, rate: int) -> Floats:
     spectrum = rfft(emphasised, n=size, axis=1)[:, : size // 2]
     power = np.square(spectrum.real) + np.square(spectrum.imag)
     mel = np.log(np.maximum(power @ _kaldi_mel(rate, size), np.finfo(np.float32).eps))
-    cepstra: Floats = mel @ _cosines()
+    cepstra: Doubles = mel @ _cosines()
     cepstra[:, 0] = energy
     return cepstra
 
@@ -82,13 +87,13 @@ def _width_step(rate: int) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=8)
-def _povey(width: int) -> Floats:
+def _povey(width: int) -> Doubles:
     hann = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(width) / (width - 1))
-    return np.asarray(hann**0.85, np.float32)
+    return np.asarray(hann**0.85)
 
 
 @lru_cache(maxsize=8)
-def _kaldi_mel(rate: int, size: int) -> Floats:
+def _kaldi_mel(rate: int, size: int) -> Doubles:
     """Kaldi's triangles, straight in mel, without the Nyquist bin: [size / 2, 23]."""
     low, high = _mel(LOWEST_HZ), _mel(rate / 2.0)
     edges = np.linspace(low, high, MEL_BINS + 2)
@@ -96,28 +101,28 @@ def _kaldi_mel(rate: int, size: int) -> Floats:
     mel = _mel(np.arange(size // 2) * rate / size)[:, None]
     rising = (mel - left) / (centre - left)
     falling = (right - mel) / (right - centre)
-    return np.asarray(np.maximum(np.minimum(rising, falling), 0.0), np.float32)
+    return np.asarray(np.maximum(np.minimum(rising, falling), 0.0))
 
 
-def _mel(hertz: npt.ArrayLike) -> npt.NDArray[np.float64]:
+def _mel(hertz: npt.ArrayLike) -> Doubles:
     return np.asarray(1127.0 * np.log1p(np.asarray(hertz, np.float64) / 700.0))
 
 
 @lru_cache(maxsize=1)
-def _cosines() -> Floats:
+def _cosines() -> Doubles:
     """Orthonormal DCT-II with the lifter: [23, 13]."""
     k = np.arange(COEFFICIENTS)
     n = np.arange(MEL_BINS)[:, None]
     table = np.sqrt(2.0 / MEL_BINS) * np.cos(np.pi / MEL_BINS * (n + 0.5) * k)
     table[:, 0] = np.sqrt(1.0 / MEL_BINS)
     lifter = 1.0 + 0.5 * LIFTER * np.sin(np.pi * k / LIFTER)
-    return np.asarray(table * lifter, np.float32)
+    return np.asarray(table * lifter)
 
 
 @lru_cache(maxsize=1)
-def _regression() -> Floats:
+def _regression() -> Doubles:
     """Delta over the columns as a matrix [from, to]: sum n (x[c+n] - x[c-n]) / 10, n = 1, 2."""
-    table = np.zeros((COLUMNS, COLUMNS), np.float32)
+    table = np.zeros((COLUMNS, COLUMNS))
     for to in range(COLUMNS):
         for n in (1, 2):
             table[min(to + n, COLUMNS - 1), to] += n / 10.0

@@ -23,7 +23,11 @@ BANDWIDTH_HZ = (80.0, 110.0, 160.0)
 LOUDEST = 0.2
 """Root mean square at loudness 1 (-14 dBFS)."""
 BREATH = 0.02
-"""Noise under the voice, as a share of the source's root mean square."""
+"""Noise in the throat under the voice, as a share of the voice's root mean square."""
+AIR = 0.004
+"""Noise past the formants, likewise: real rooms and mouths leave no band of the spectrum empty."""
+HISS = 0.35
+"""Noise past the formants where there is no voice: consonants are made at the teeth."""
 STEP_S = 0.02
 """How often the formants move, seconds."""
 
@@ -40,10 +44,9 @@ def synthesise(
 ) -> Samples:
     """Speech-like sound of T frames.
 
-    A glottal wave with harmonics falling by 12 dB an octave, plus breath, passes through three
-    formant resonators (Klatt, 1980, eq. 1) between a closed and an open vowel. Where the pitch is
-    0 it is noise alone, as in a consonant. Frames of loudness 0 are exactly silent; neighbours
-    fade out to their edge, so nothing clicks.
+    A glottal wave, plus breath, passes through three formant resonators (Klatt, 1980, eq. 1)
+    between a closed and an open vowel. Where the pitch is 0 it is noise, as in a consonant.
+    Frames of loudness 0 are exactly silent; neighbours fade out to their edge, so nothing clicks.
 
     Args:
         pitch_hz: [T], Hz; 0 for unvoiced frames.
@@ -70,8 +73,11 @@ def synthesise(
     if not count or not loud.any():
         return np.zeros(count, np.float32)
     frame_of = np.arange(count, dtype=np.float64) * (fps / rate)
-    source = _source(pitch, frame_of, rate, seed=seed)
+    noise = np.random.default_rng(seed).standard_normal(count, dtype=np.float32)
+    wave, voiced = _glottal_wave(pitch, frame_of, rate)
+    source = wave * voiced + noise * BREATH
     sound = _formants(source, opening, rate, fps=fps, shift=formant_shift)
+    sound += noise * (AIR + (1.0 - voiced) * HISS)
     sound *= _envelope(loud, frame_of) * LOUDEST
     return np.asarray(np.clip(sound, -1.0, 1.0), np.float32)
 
@@ -93,12 +99,11 @@ def _checked(*contours: npt.ArrayLike) -> tuple[Doubles, Doubles, Doubles]:
     return pitch, loud, opening
 
 
-def _source(pitch: Doubles, frame_of: Doubles, rate: int, *, seed: int) -> Samples:
-    """Glottal wave and breath before the formants, about root mean square 1."""
-    noise = np.random.default_rng(seed).standard_normal(len(frame_of), dtype=np.float32)
+def _glottal_wave(pitch: Doubles, frame_of: Doubles, rate: int) -> tuple[Samples, Samples]:
+    """The voice before the formants, root mean square 1, and where it sounds, in [0, 1]."""
     voiced = pitch > 0.0
     if not voiced.any():
-        return noise
+        return np.zeros(len(frame_of), np.float32), np.zeros(len(frame_of), np.float32)
     centres = np.arange(len(pitch)) + 0.5
     # Pitch runs on through unvoiced frames, so that the wave's phase never jumps.
     hertz = np.interp(frame_of, centres[voiced], pitch[voiced])
@@ -106,9 +111,7 @@ def _source(pitch: Doubles, frame_of: Doubles, rate: int, *, seed: int) -> Sampl
     table = _glottal(int(0.45 * rate / float(np.median(pitch[voiced]))))
     # The wave repeats every turn: a table of one turn, looked up by the phase.
     wave = table[((turns - np.floor(turns)) * len(table)).astype(np.int64)]
-    share = np.interp(frame_of, centres, voiced.astype(np.float64)).astype(np.float32)
-    mixed: Samples = wave * share + noise * (BREATH + (1.0 - share) * (0.5 - BREATH))
-    return mixed
+    return wave, np.interp(frame_of, centres, voiced.astype(np.float64)).astype(np.float32)
 
 
 def _glottal(harmonics: int, size: int = 4096) -> Samples:
