@@ -15,10 +15,10 @@ def _flesh(p: Array) -> Array:
     """Signed distance to neck, shoulders and chest."""
     q = p.copy()
     q[..., 0] = np.abs(q[..., 0])
-    shape = cone(q, (0.0, -5.0, -1.6), (0.0, -16.0, -2.7), 3.6, 3.9)
-    shape = union(shape, ellipsoid(q, (0.0, -24.3, -2.4), (9.6, 8.6, 5.2)), 3.5)
-    shape = union(shape, cone(q, (2.5, -16.6, -3.0), (9.0, -18.9, -3.0), 2.0, 3.0), 3.0)
-    return union(shape, cone(q, (9.7, -19.4, -3.0), (11.6, -28.0, -2.6), 3.1, 3.0), 2.0)
+    shape = cone(q, (0.0, -5.0, -1.5), (0.0, -15.0, -2.6), 3.55, 3.8)
+    shape = union(shape, ellipsoid(q, (0.0, -22.6, -2.4), (9.4, 8.4, 5.2)), 3.5)
+    shape = union(shape, cone(q, (2.5, -15.2, -3.0), (8.6, -17.2, -3.0), 2.0, 3.0), 3.0)
+    return union(shape, cone(q, (9.3, -17.7, -3.0), (11.2, -27.0, -2.6), 3.1, 3.0), 2.0)
 
 
 def _cloth(p: Array) -> Array:
@@ -35,7 +35,7 @@ def _neckline(azimuth: Array) -> Array:
     steps = np.radians(np.linspace(25.0, 80.0, 111))
     e, a = np.meshgrid(steps, azimuth, indexing="ij")
     points = cast(_cloth, _ORIGIN, _rays(e, a).reshape(-1, 3), far=30.0).reshape(*e.shape, 3)
-    over = points[..., 1] + 0.34 * (points[..., 2] + 2.7) + 15.25
+    over = points[..., 1] + 0.34 * (points[..., 2] + 2.7) + 13.45
     return np.asarray(steps[np.argmax(over > 0.0, axis=0)])
 
 
@@ -49,8 +49,9 @@ def body() -> list[Piece]:
     along = np.linspace(0.0, 1.0, 15)[:, None]
     elevations = (neckline - 0.16) * (1 - along) + np.radians(87.0) * along
     neck = _cast(_flesh, elevations, azimuth)
-    follow = 0.9 * smoothstep(-16.0, -8.0, neck[:, 1])
-    skin = Piece(neck, grid_triangles(15, _COLUMNS, closed=True), Part.SKIN, follow=follow)
+    follow = 0.9 * smoothstep(-15.0, -8.0, neck[:, 1])
+    shadow = 0.58 + 0.42 * smoothstep(-9.5, -15.5, neck[:, 1])
+    skin = Piece(neck, grid_triangles(15, _COLUMNS, closed=True), Part.SKIN, shadow=shadow, follow=follow)
 
     along = np.linspace(0.0, 1.0, 22)[:, None]
     elevations = np.radians(-45.0) * (1 - along) + neckline * along

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from visavis.channels import BLENDSHAPES
 from visavis.errors import InputError, MissingChannel
 from visavis.render import rasteriser as raster
-from visavis.render.looks import DEFAULT, Look, linear
+from visavis.render.looks import DEFAULT, Look, linear, palette
 from visavis.render.mesh import PIVOT, Head, head
 from visavis.render.pieces import Part
 from visavis.render.rig import settle
@@ -26,9 +26,9 @@ U8 = NDArray[np.uint8]
 
 EYE_Z = 0.92
 """Distance of the camera from the middle of the head, metres."""
-FRAME = 0.335
+FRAME = 0.345
 """Height of what the picture shows at the middle of the head, metres."""
-DROP = -0.018
+DROP = -0.012
 """Height of the middle of the picture, metres."""
 LARGEST, SMALLEST = 2048, 16
 """Allowed sizes of a picture, pixels."""
@@ -60,13 +60,14 @@ def _encode() -> U8:
 
 
 @lru_cache(maxsize=64)
-def _background(size: int, sky: str, ground: str) -> F32:
-    """A soft vertical gradient, lighter behind the head, [size, size, 3] linear."""
+def _background(size: int, sky: str, ground: str) -> tuple[F32, U8]:
+    """A soft vertical gradient, lighter behind the head: linear and as codes, [size, size, 3]."""
     y, x = np.mgrid[0:size, 0:size] / max(size - 1, 1)
     fade = (y**1.2)[..., None]
     plain = linear(sky) * (1 - fade) + linear(ground) * fade
     halo = np.exp(-(((x - 0.5) / 0.42) ** 2) - ((y - 0.42) / 0.42) ** 2)[..., None]
-    return np.asarray(plain * (0.9 + 0.16 * halo), np.float32).clip(0.0, 1.0)
+    light = (plain * (0.9 + 0.16 * halo)).clip(0.0, 1.0)
+    return light.astype(np.float32), _encode()[(light * 4095.0 + 0.5).astype(np.int32)]
 
 
 class _Dressed:
@@ -75,21 +76,8 @@ class _Dressed:
     def __init__(self, of: Look) -> None:
         self.head: Head = head(of.style)
         skin, lips = linear(of.skin), linear(of.lips)
-        base = {
-            Part.SKIN: skin,
-            Part.LID: skin * np.array([0.92, 0.74, 0.72], np.float32),
-            Part.MOUTH: lips * np.array([0.7, 0.45, 0.45], np.float32),
-            Part.EYEBALL: linear("#f4f1ee"),
-            Part.LASH: linear(of.brows) * np.float32(0.35) + np.float32(0.002),
-            Part.BROW: linear(of.brows),
-            Part.TEETH: linear("#f6f1e6"),
-            Part.TONGUE: linear("#cf6a68"),
-            Part.HAIR: linear(of.hair),
-            Part.SHIRT: linear(of.shirt),
-        }
-        table = np.stack([base[part] for part in Part])
         parts = self.head.parts
-        albedo = table[parts]
+        albedo = palette(of)[parts]
         on_skin = (parts == Part.SKIN)[:, None]
         flush = np.array([1.02, 0.70, 0.66], np.float32)
         blush = self.head.blush[:, None] * 0.62
@@ -102,13 +90,13 @@ class _Dressed:
                 Part.EYEBALL: 0.7}  # fmt: skip
         self.sheen: F32 = np.array([sheen[p] for p in Part], np.float32)[parts]
         self.sheen = self.sheen * np.where(
-            (parts == Part.SKIN) & (self.head.paint[:, 0] > 0.0), 2.2, 1.0
+            (parts == Part.SKIN) & (self.head.paint[:, 0] > 0.0), 1.3, 1.0
         ).astype(np.float32)
         self.soft: F32 = np.array([soft.get(p, 0.15) for p in Part], np.float32)[parts]
         iris = linear(of.eyes)
         ratio = lips / np.maximum(skin, 1e-3)
         self.inks: F32 = np.stack(
-            [ratio, iris, iris * 0.22, np.zeros(3), np.array([0.50, 0.225, 0.0])]
+            [ratio, iris, iris * 0.22, np.array([0.50, 0.225, 0.0])]
         ).astype(np.float32)
         self.starts, self.rows, self.deltas = _sparse(of.style)
 
@@ -202,7 +190,7 @@ def draw_head(
     raster.morph(mesh.vertices, weights, who.starts, who.rows, who.deltas, room.points)
     raster.keep_on_balls(room.points, mesh.on_ball, mesh.ball, mesh.low, mesh.high, mesh.balls)
     raster.pose(room.points, mesh.follow, turn(_three(rotation, "rotation")), PIVOT, shift)
-    raster.vertex_normals(room.points, mesh.triangles, mesh.twin, room.normals)
+    raster.vertex_normals(room.points, mesh.triangles, room.normals)
     raster.light(
         room.points, room.normals, who.albedo, mesh.occlusion, who.sheen, who.soft, _LAMPS, EYE_Z, room.colours
     )  # fmt: skip
@@ -212,7 +200,7 @@ def draw_head(
     out = np.empty((size, size, 3), np.uint8)
     raster.shade(
         room.near, room.face, room.screen, mesh.triangles, mesh.kind, mesh.group, room.colours,
-        mesh.paint, room.normals, who.inks, _CATCH, _background(size, look.sky, look.ground),
-        _encode(), 0.02, out,
+        mesh.paint, room.normals, who.inks, _CATCH, *_background(size, look.sky, look.ground), _encode(),
+        0.02, out,
     )  # fmt: skip
     return out

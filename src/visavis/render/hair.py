@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from visavis.render import face
 from visavis.render.pieces import Part, Piece
@@ -85,7 +86,7 @@ def _curtain(p: Array) -> Array:
 
 
 def _curls(p: Array) -> Array:
-    volume = 1.35 + 1.0 * smoothstep(0.0, 9.0, p[:, 1])
+    volume = 0.9 + 0.9 * smoothstep(0.0, 9.0, p[:, 1])
     number = np.arange(190) + 0.5
     y = 1.0 - 1.62 * number / 190
     turn = np.pi * (1.0 + 5.0**0.5) * number
@@ -94,7 +95,7 @@ def _curls(p: Array) -> Array:
     d = p - CENTRE
     d = d / np.linalg.norm(d, axis=1, keepdims=True)
     nearest = np.arccos(np.clip((d @ knots.T).max(axis=1), -1.0, 1.0))
-    return volume + 0.75 * np.sqrt(np.clip(1.0 - (nearest / 0.17) ** 2, 0.0, None))
+    return volume + 0.95 * np.sqrt(np.clip(1.0 - (nearest / 0.135) ** 2, 0.0, None))
 
 
 _STYLES: dict[str, _Style] = {
@@ -119,6 +120,14 @@ def _hairline(style: _Style, azimuth: Array) -> Array:
     kernel = np.exp(-((np.arange(-12, 13) / 4.5) ** 2))
     smooth = np.convolve(line, kernel / kernel.sum(), "same")
     return np.radians(np.interp(azimuth, fine, smooth))
+
+
+def covered(name: str, points: Array) -> NDArray[np.bool_]:
+    """Which points [N, 3] of the skin lie well inside the hairline of `name`, never to be seen."""
+    d = points - CENTRE
+    azimuth = np.degrees(np.arctan2(d[:, 0], d[:, 2]))
+    polar = np.arctan2(np.hypot(d[:, 0], d[:, 2]), d[:, 1])
+    return np.asarray(polar < _hairline(_STYLES[name], azimuth) - np.radians(14.0))
 
 
 def hair(name: str) -> list[Piece]:
@@ -160,7 +169,7 @@ def hair(name: str) -> list[Piece]:
 
 def _knot() -> Piece:
     """A bun on the crown."""
-    middle = np.array([0.0, 13.2, -3.0])
+    middle = np.array([0.0, 11.6, -5.4])
     rows, columns = 12, 24
     polar, phi = np.meshgrid(np.linspace(3.0, 0.02, rows), np.arange(columns) / columns * 2 * np.pi, indexing="ij")
     direction = np.stack(
@@ -168,7 +177,7 @@ def _knot() -> Piece:
     ).reshape(-1, 3)
 
     def shape(p: Array) -> Array:
-        return union(ball(p, (0.0, 13.2, -3.0), 2.5), cone(p, (0.0, 9.0, -2.6), (0.0, 12.0, -3.0), 2.0, 1.6), 0.6)
+        return union(ball(p, (0.0, 11.6, -5.4), 2.6), cone(p, (0.0, 9.0, -4.0), (0.0, 11.0, -5.0), 2.2, 1.8), 0.6)
 
     points = cast(shape, middle, direction)
     groove = np.sin(9.0 * phi.ravel() + 3.0 * polar.ravel())

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visavis.errors import InputError
+from visavis.render.pieces import Part
 
 Colour = str
 """sRGB as "#rrggbb"."""
@@ -82,3 +83,21 @@ DEFAULT = LOOKS[1]
 def look(number: int) -> Look:
     """The look of person `number`; numbers past the last begin again."""
     return LOOKS[number % len(LOOKS)]
+
+
+def palette(of: Look) -> NDArray[np.float32]:
+    """Linear-light colour of every `Part`, [10, 3]."""
+    skin, lips, brows = linear(of.skin), linear(of.lips), linear(of.brows)
+    base = {
+        Part.SKIN: skin,
+        Part.LID: skin * np.array([0.92, 0.74, 0.72]),
+        Part.MOUTH: lips * np.array([0.7, 0.45, 0.45]),
+        Part.EYEBALL: linear("#f4f1ee"),
+        Part.LASH: brows * 0.35 + 0.002,
+        Part.BROW: brows,
+        Part.TEETH: linear("#f6f1e6"),
+        Part.TONGUE: linear("#cf6a68"),
+        Part.HAIR: linear(of.hair),
+        Part.SHIRT: linear(of.shirt),
+    }
+    return np.stack([base[part] for part in Part]).astype(np.float32)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +13,11 @@ from visavis.channels import BLENDSHAPES
 from visavis.errors import InputError
 from visavis.render import face, morphs, pieces
 from visavis.render.body import body
-from visavis.render.hair import STYLES, hair
+from visavis.render.hair import STYLES, covered, hair
+from visavis.render.looks import DEFAULT, palette
 from visavis.render.occlusion import bake
 from visavis.render.pieces import Part, Piece
-from visavis.render.rasteriser import PAINTED
+from visavis.render.rasteriser import PAINTED, PLAIN
 from visavis.render.sculpt import Array, smoothstep
 
 F32 = NDArray[np.float32]
@@ -41,7 +43,6 @@ class Head:
         group: [F] uint8, number of the piece, for smoothing edges between pieces.
         occlusion: [V] float32, share of the surroundings' light.
         blush: [V] float32, where skin is redder.
-        twin: [V] int32, the vertex whose normal each shares (seams).
         balls: [2, 3] float32 centres of the left and the right eyeball.
         on_ball, ball: [M] int32 vertices kept at a distance from a ball in [low, high] [M] float32.
     """
@@ -57,7 +58,6 @@ class Head:
     group: U8
     occlusion: F32
     blush: F32
-    twin: I32
     balls: F32
     on_ball: I32
     ball: I32
@@ -191,47 +191,76 @@ def head(style: str = "short") -> Head:
     deltas = np.concatenate(
         [skin_deltas] + [_piece_deltas(p, skin_deltas) for p in parts[1:]], axis=1
     )
-    counts = [len(piece.points) for piece in parts]
-    shadow = np.concatenate(
-        [np.ones(len(p.points)) if p.shadow is None else p.shadow for p in parts]
-    )
-    follow = np.concatenate(
-        [np.ones(len(p.points)) if p.follow is None else p.follow for p in parts]
-    )
-    paint = np.concatenate(
-        [np.zeros((len(p.points), 3)) if p.paint is None else p.paint for p in parts]
-    )
-    label = np.repeat([int(p.part) for p in parts], counts).astype(np.uint8)
+    label = np.repeat([int(p.part) for p in parts], np.diff(starts)).astype(np.uint8)
     inside = np.isin(label, [Part.MOUTH, Part.TEETH, Part.TONGUE, Part.EYEBALL])
-    occlusion = shadow * np.where(inside, 1.0, bake(points, triangles.astype(np.int32)))
-    on_ball, ball, low, high = _ball_limits(points, label, parts, starts)
+    baked = bake(points, triangles.astype(np.int32))
     made = Head(
         vertices=(points * 0.01).astype(np.float32),
         triangles=triangles.astype(np.int32),
         parts=label,
-        colours=np.zeros((len(points), 3), np.float32),
+        colours=_srgb(palette(DEFAULT)[label]),
         deltas=(deltas * 0.01).astype(np.float32),
-        follow=follow.astype(np.float32),
-        paint=paint.astype(np.float32),
+        follow=_joined([p.follow for p in parts], parts, np.ones(1)),
+        paint=_joined([p.paint for p in parts], parts, np.zeros((1, 3))),
         kind=np.repeat([p.kind for p in parts], [len(p.triangles) for p in parts]).astype(np.uint8),
         group=np.repeat(np.arange(len(parts)), [len(p.triangles) for p in parts]).astype(np.uint8),
-        occlusion=occlusion.astype(np.float32),
+        occlusion=_joined([p.shadow for p in parts], parts, np.ones(1))
+        * np.where(inside, 1.0, baked).astype(np.float32),
         blush=_blush(points).astype(np.float32),
-        twin=np.arange(len(points), dtype=np.int32),
         balls=(np.stack([face.EYE, face.EYE * [-1, 1, 1]]) * 0.01).astype(np.float32),
-        on_ball=on_ball,
-        ball=ball,
-        low=low,
-        high=high,
+        **_ball_limits(points, label, parts, starts),
     )
+    hidden = np.zeros(len(points), bool)
+    hidden[: len(skin)] = covered(style, skin)
+    made = _without(made, hidden[made.triangles].all(axis=1))
     for value in vars(made).values():
         value.flags.writeable = False
     return made
 
 
+def _srgb(light: F32) -> F32:
+    code = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    return np.asarray(code, np.float32)
+
+
+def _joined(values: list[Array | None], parts: list[Piece], default: Array) -> F32:
+    """One array over all vertices, with `default` where a piece says nothing."""
+    filled = [
+        np.repeat(default, len(piece.points), axis=0) if value is None else value
+        for value, piece in zip(values, parts, strict=True)
+    ]
+    return np.concatenate(filled).astype(np.float32)
+
+
+def _without(made: Head, dropped: NDArray[np.bool_]) -> Head:
+    """The head less some triangles and what only they used; lip paint only where there are lips."""
+    triangles = made.triangles[~dropped]
+    used, numbers = np.unique(triangles, return_inverse=True)
+    number = np.full(len(made.vertices), -1)
+    number[used] = np.arange(len(used))
+    bound = number[made.on_ball] >= 0
+    kind = made.kind[~dropped]
+    far = (made.paint[triangles, 0] < -0.3).all(axis=1)
+    return replace(
+        made,
+        triangles=np.ascontiguousarray(numbers.reshape(-1, 3).astype(np.int32)),
+        kind=np.where((kind == PAINTED) & far, PLAIN, kind).astype(np.uint8),
+        group=made.group[~dropped],
+        deltas=np.ascontiguousarray(made.deltas[:, used]),
+        on_ball=number[made.on_ball][bound].astype(np.int32),
+        ball=made.ball[bound],
+        low=made.low[bound],
+        high=made.high[bound],
+        **{
+            name: getattr(made, name)[used]
+            for name in ("vertices", "parts", "colours", "follow", "paint", "occlusion", "blush")
+        },
+    )
+
+
 def _ball_limits(
     points: Array, label: U8, parts: list[Piece], starts: NDArray[np.int64]
-) -> tuple[I32, I32, F32, F32]:
+) -> dict[str, Any]:
     """Vertices near the eyeballs and the distances they must keep, metres."""
     members, balls, lows, highs = [], [], [], []
     for eye, sign in enumerate((1.0, -1.0)):
@@ -253,9 +282,9 @@ def _ball_limits(
             balls.append(np.full(len(found), eye))
             lows.append(np.full(len(found), low * 0.01))
             highs.append(np.full(len(found), high * 0.01))
-    return (
-        np.concatenate(members).astype(np.int32),
-        np.concatenate(balls).astype(np.int32),
-        np.concatenate(lows).astype(np.float32),
-        np.concatenate(highs).astype(np.float32),
-    )
+    return {
+        "on_ball": np.concatenate(members).astype(np.int32),
+        "ball": np.concatenate(balls).astype(np.int32),
+        "low": np.concatenate(lows).astype(np.float32),
+        "high": np.concatenate(highs).astype(np.float32),
+    }

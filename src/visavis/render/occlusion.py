@@ -32,7 +32,7 @@ def bake(points: Array, triangles: I32, *, views: int = 96, size: int = 224) -> 
     """
     vertices = points.astype(np.float32)
     normals = np.zeros_like(vertices)
-    vertex_normals(vertices, triangles, np.arange(len(vertices), dtype=np.int32), normals)
+    vertex_normals(vertices, triangles, normals)
     reach = 1.02 * float(np.linalg.norm(points - points.mean(axis=0), axis=1).max())
     centred = points - points.mean(axis=0)
     seen, total = np.zeros(len(points)), np.zeros(len(points))

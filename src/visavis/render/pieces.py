@@ -175,7 +175,7 @@ def mouth_lining(points: Array, edges: tuple[NDArray[np.int32], NDArray[np.int32
         bound.extend([edge] * len(steps))
     deep = np.array([s[0] for s in steps])
     deep = np.concatenate([deep, deep[::-1]])
-    shadow = np.repeat(0.9 * np.exp(-deep / 1.1) + 0.06, len(lower))
+    shadow = np.repeat(0.7 * np.exp(-deep / 0.8) + 0.05, len(lower))
     triangles = grid_triangles(len(rows), len(lower))
     return Piece(
         np.concatenate(rows),
@@ -292,8 +292,8 @@ def ear() -> Piece:
     rim = 0.62 * np.exp(-(((radius - 0.8) / 0.13) ** 2)) * smoothstep(-1.25, 0.1, out)
     bowl = -0.25 * np.exp(-((radius / 0.42) ** 2))
     fold = 0.30 * np.exp(-(((radius - 0.5) / 0.12) ** 2)) * smoothstep(-0.2, 0.8, out + 0.3 * up)
-    lift = 0.62 + rim + bowl + fold - 1.05 * smoothstep(0.86, 1.0, radius)
-    x = 7.0 + 0.5 * (-plane_z) + lift * 0.85
+    lift = 0.62 + rim + bowl + fold - 1.9 * smoothstep(0.84, 1.0, radius)
+    x = 6.72 + 0.36 * (-plane_z) + lift * 0.85
     points = np.stack([x, -0.7 + plane_y, -0.55 + plane_z * 0.92 - 0.12 * plane_y], axis=-1)
     triangles = grid_triangles(rows, columns, closed=True)
     shadow = (

@@ -83,8 +83,8 @@ def pose(points: F32, follow: F32, rotation: F32, pivot: F32, translation: F32) 
 
 
 @compiled
-def vertex_normals(points: F32, triangles: I32, twin: I32, out: F32) -> None:
-    """Unit normals, area weighted. Vertices that share a `twin` (a seam) share their normal."""
+def vertex_normals(points: F32, triangles: I32, out: F32) -> None:
+    """Unit normals, area weighted."""
     out[:] = 0.0
     for f in range(triangles.shape[0]):
         a, b, c = triangles[f, 0], triangles[f, 1], triangles[f, 2]
@@ -98,22 +98,16 @@ def vertex_normals(points: F32, triangles: I32, twin: I32, out: F32) -> None:
         ny = uz * wx - ux * wz
         nz = ux * wy - uy * wx
         for corner in range(3):
-            v = twin[triangles[f, corner]]
+            v = triangles[f, corner]
             out[v, 0] += nx
             out[v, 1] += ny
             out[v, 2] += nz
     for v in range(points.shape[0]):
-        if twin[v] == v:
-            x, y, z = out[v, 0], out[v, 1], out[v, 2]
-            scale = 1.0 / (np.sqrt(x * x + y * y + z * z) + np.float32(1e-20))
-            out[v, 0] = x * scale
-            out[v, 1] = y * scale
-            out[v, 2] = z * scale
-    for v in range(points.shape[0]):
-        if twin[v] != v:
-            out[v, 0] = out[twin[v], 0]
-            out[v, 1] = out[twin[v], 1]
-            out[v, 2] = out[twin[v], 2]
+        x, y, z = out[v, 0], out[v, 1], out[v, 2]
+        scale = np.float32(1.0) / (np.sqrt(x * x + y * y + z * z) + np.float32(1e-20))
+        out[v, 0] = x * scale
+        out[v, 1] = y * scale
+        out[v, 2] = z * scale
 
 
 @compiled
@@ -168,7 +162,7 @@ def light(
             total += (0.16 + 0.14 * sky) * occlusion[v] * (1.0 + soft[v] * (0.1 - 0.1 * channel))
             out[v, channel] = (
                 albedo[v, channel] * total
-                + lamps[2, 3 + channel] * edge * occlusion[v] * (0.35 + 0.65 * albedo[v, channel])
+                + lamps[2, 3 + channel] * edge * occlusion[v] ** 2 * (0.35 + 0.65 * albedo[v, channel])
                 + lamps[3, 3 + channel] * gleam * occlusion[v]
             )
 
@@ -207,21 +201,21 @@ def rasterise(screen: F32, triangles: I32, near: F32, face: I32) -> None:
         bottom = min(int(np.floor(min(max(ay, by, cy), np.float32(size)) - 0.5)), size - 1)
         if right < left or bottom < top:
             continue
-        inverse = 1.0 / area
-        # Weights of a, b, c are planes over the screen: value at the first sample, and two slopes.
-        ua = (cy - by) * inverse
-        va = (bx - cx) * inverse
-        ub = (ay - cy) * inverse
-        vb = (cx - ax) * inverse
-        px, py = left + 0.5, top + 0.5
-        row_a = ((cy - by) * (px - bx) - (cx - bx) * (py - by)) * inverse
-        row_b = ((ay - cy) * (px - cx) - (ax - cx) * (py - cy)) * inverse
+        one = np.float32(1.0)
+        inverse = one / area
+        # Weights of a and b are planes over the screen: value at the first sample, and two slopes.
+        ua, va = (cy - by) * inverse, (bx - cx) * inverse
+        ub, vb = (ay - cy) * inverse, (cx - ax) * inverse
+        px, py = np.float32(left + 0.5), np.float32(top + 0.5)
+        row_a = ua * (px - bx) + va * (py - by)
+        row_b = ub * (px - cx) + vb * (py - cy)
+        slack = np.float32(-1e-5)
         for y in range(top, bottom + 1):
             wa, wb = row_a, row_b
             for x in range(left, right + 1):
-                wc = 1.0 - wa - wb
-                if wa >= -1e-6 and wb >= -1e-6 and wc >= -1e-6:
-                    depth = np.float32(wa * az + wb * bz + wc * cz)
+                wc = one - wa - wb
+                if min(wa, wb, wc) >= slack:
+                    depth = wa * az + wb * bz + wc * cz
                     if depth > near[y, x]:
                         near[y, x] = depth
                         face[y, x] = f
@@ -251,51 +245,58 @@ def _sample(
     normals: F32,
     inks: F32,
     catch: F32,
-    out: F32,
-) -> None:
-    """Colour of triangle `f` at a point of the screen, into out[0:3]."""
+) -> tuple[float, float, float]:
+    """Linear colour of triangle `f` at a point of the screen."""
     a, b, c = triangles[f, 0], triangles[f, 1], triangles[f, 2]
     ax, ay = screen[a, 0], screen[a, 1]
     bx, by = screen[b, 0], screen[b, 1]
     cx, cy = screen[c, 0], screen[c, 1]
-    inverse = 1.0 / ((cx - ax) * (by - ay) - (bx - ax) * (cy - ay))
+    one = np.float32(1.0)
+    inverse = one / ((cx - ax) * (by - ay) - (bx - ax) * (cy - ay))
     wa = ((cy - by) * (px - bx) - (cx - bx) * (py - by)) * inverse
     wb = ((ay - cy) * (px - cx) - (ax - cx) * (py - cy)) * inverse
-    wc = 1.0 - wa - wb
-    for channel in range(3):
-        out[channel] = (
-            wa * colours[a, channel] + wb * colours[b, channel] + wc * colours[c, channel]
-        )
+    wc = one - wa - wb
+    red = wa * colours[a, 0] + wb * colours[b, 0] + wc * colours[c, 0]
+    green = wa * colours[a, 1] + wb * colours[b, 1] + wc * colours[c, 1]
+    blue = wa * colours[a, 2] + wb * colours[b, 2] + wc * colours[c, 2]
     if kind[f] == 1:
         depth = wa * paint[a, 0] + wb * paint[b, 0] + wc * paint[c, 0]
-        share = _ease(-0.05, 0.07, depth)
-        for channel in range(3):
-            out[channel] *= 1.0 + share * (inks[0, channel] - 1.0)
+        share = np.float32(_ease(-0.05, 0.07, depth))
+        red *= one + share * (inks[0, 0] - one)
+        green *= one + share * (inks[0, 1] - one)
+        blue *= one + share * (inks[0, 2] - one)
     elif kind[f] == 2:
         x = wa * paint[a, 0] + wb * paint[b, 0] + wc * paint[c, 0]
         y = wa * paint[a, 1] + wb * paint[b, 1] + wc * paint[c, 1]
         z = wa * paint[a, 2] + wb * paint[b, 2] + wc * paint[c, 2]
-        if z > 0.0:
-            reach = np.sqrt(x * x + y * y)
-            iris = 1.0 - _ease(inks[4, 0] - 0.025, inks[4, 0] + 0.025, reach)
-            if iris > 0.0:
-                pupil = 1.0 - _ease(inks[4, 1] - 0.03, inks[4, 1] + 0.03, reach)
-                ring = _ease(inks[4, 0] * 0.72, inks[4, 0] * 1.0, reach)
-                # The lower half of an iris glows where light leaves it again.
-                glow = 1.0 + 0.9 * _ease(0.1, -0.4, y) * (1.0 - ring)
-                for channel in range(3):
-                    tint = inks[1, channel] * glow * (1.0 - ring) + inks[2, channel] * ring
-                    tint = tint * (1.0 - pupil) + 0.006 * pupil
-                    out[channel] *= 1.0 + iris * (tint - 1.0)
+        reach = np.sqrt(x * x + y * y)
+        iris = 1.0 - _ease(inks[3, 0] - 0.025, inks[3, 0] + 0.025, reach)
+        if z > 0.0 and iris > 0.0:
+            pupil = 1.0 - _ease(inks[3, 1] - 0.03, inks[3, 1] + 0.03, reach)
+            ring = _ease(inks[3, 0] * 0.72, inks[3, 0], reach)
+            # The lower half of an iris glows where light leaves it again.
+            glow = (1.0 + 0.9 * _ease(0.1, -0.4, y)) * (1.0 - ring)
+            red *= 1.0 + iris * (_iris(inks, 0, glow, ring, pupil) - 1.0)
+            green *= 1.0 + iris * (_iris(inks, 1, glow, ring, pupil) - 1.0)
+            blue *= 1.0 + iris * (_iris(inks, 2, glow, ring, pupil) - 1.0)
         nx = wa * normals[a, 0] + wb * normals[b, 0] + wc * normals[c, 0]
         ny = wa * normals[a, 1] + wb * normals[b, 1] + wc * normals[c, 1]
         nz = wa * normals[a, 2] + wb * normals[b, 2] + wc * normals[c, 2]
         length = np.sqrt(nx * nx + ny * ny + nz * nz) + 1e-12
         spot = (nx * catch[0, 0] + ny * catch[0, 1] + nz * catch[0, 2]) / length
         small = (nx * catch[1, 0] + ny * catch[1, 1] + nz * catch[1, 2]) / length
-        shine = _ease(0.978, 0.988, spot) * 0.95 + _ease(0.985, 0.994, small) * 0.25
-        for channel in range(3):
-            out[channel] += shine * (1.0 - 0.5 * out[channel])
+        shine = _ease(0.978, 0.988, spot) * 0.95 + _ease(0.991, 0.996, small) * 0.16
+        red += shine * (1.0 - 0.5 * red)
+        green += shine * (1.0 - 0.5 * green)
+        blue += shine * (1.0 - 0.5 * blue)
+    return np.float32(red), np.float32(green), np.float32(blue)
+
+
+@compiled
+def _iris(inks: F32, channel: int, glow: float, ring: float, pupil: float) -> float:
+    """Tint of an iris: its colour, a dark ring outside, a black pupil inside."""
+    tint = inks[1, channel] * glow + inks[2, channel] * ring
+    return tint * (1.0 - pupil) + 0.006 * pupil
 
 
 @compiled
@@ -312,6 +313,7 @@ def shade(
     inks: F32,
     catch: F32,
     background: F32,
+    backdrop: U8,
     encode: U8,
     step: float,
     out: U8,
@@ -323,57 +325,51 @@ def shade(
         kind, group: [F] kind of surface; number of the part. Edges between parts are smoothed.
         colours: [V, 3] from `light`.
         paint: [V, 3] depth inside the lips' border (cm), or a point on the unit eyeball.
-        inks: [5, 3] linear: lips' tint, iris, its ring, unused, (iris radius, pupil radius, 0).
+        inks: [4, 3] linear: lips' tint, iris, its ring; then (iris radius, pupil radius, 0).
         catch: [2, 3] unit normals where the lamps' reflections sit on an eye.
-        background: [size, size, 3] linear.
+        background, backdrop: [size, size, 3] what lies behind, in linear light and as sRGB codes.
         encode: [4096] sRGB code of linear light in [0, 1].
         step: relative jump of depth inside a pixel that counts as an edge.
     """
     size = out.shape[0]
-    colour = np.zeros(3, np.float32)
-    total = np.zeros(3, np.float32)
     for y in range(size):
         for x in range(size):
-            first = face[2 * y, 2 * x]
-            second = face[2 * y, 2 * x + 1]
-            third = face[2 * y + 1, 2 * x]
-            fourth = face[2 * y + 1, 2 * x + 1]
-            if first < 0 and second < 0 and third < 0 and fourth < 0:
-                for channel in range(3):
-                    total[channel] = background[y, x, channel]
+            first, second = face[2 * y, 2 * x], face[2 * y, 2 * x + 1]
+            third, fourth = face[2 * y + 1, 2 * x], face[2 * y + 1, 2 * x + 1]
+            if max(first, second, third, fourth) < 0:
+                out[y, x, 0] = backdrop[y, x, 0]
+                out[y, x, 1] = backdrop[y, x, 1]
+                out[y, x, 2] = backdrop[y, x, 2]
+                continue
+            even = False
+            if min(first, second, third, fourth) >= 0 and kind[first] == 0:
+                part = group[first]
+                if group[second] == part and group[third] == part and group[fourth] == part:
+                    d1, d2 = near[2 * y, 2 * x], near[2 * y, 2 * x + 1]
+                    d3, d4 = near[2 * y + 1, 2 * x], near[2 * y + 1, 2 * x + 1]
+                    even = max(d1, d2, d3, d4) - min(d1, d2, d3, d4) < step * d1
+            if even:
+                red, green, blue = _sample(
+                    first, np.float32(2 * x + 1.0), np.float32(2 * y + 1.0), screen, triangles,
+                    kind, colours, paint, normals, inks, catch,
+                )  # fmt: skip
             else:
-                even = False
-                if first >= 0 and second >= 0 and third >= 0 and fourth >= 0:
-                    part = group[first]
-                    if (
-                        kind[first] == 0
-                        and group[second] == part
-                        and group[third] == part
-                        and group[fourth] == part
-                    ):
-                        d1, d2 = near[2 * y, 2 * x], near[2 * y, 2 * x + 1]
-                        d3, d4 = near[2 * y + 1, 2 * x], near[2 * y + 1, 2 * x + 1]
-                        even = max(d1, d2, d3, d4) - min(d1, d2, d3, d4) < step * d1
-                if even:
-                    _sample(
-                        first, 2 * x + 1.0, 2 * y + 1.0, screen, triangles, kind, colours,
-                        paint, normals, inks, catch, total,
-                    )  # fmt: skip
-                else:
-                    total[:] = 0.0
-                    for sy in range(2):
-                        for sx in range(2):
-                            f = face[2 * y + sy, 2 * x + sx]
-                            if f >= 0:
-                                _sample(
-                                    f, 2 * x + sx + 0.5, 2 * y + sy + 0.5, screen, triangles,
-                                    kind, colours, paint, normals, inks, catch, colour,
-                                )  # fmt: skip
-                                for channel in range(3):
-                                    total[channel] += 0.25 * min(colour[channel], np.float32(1.0))
-                            else:
-                                for channel in range(3):
-                                    total[channel] += 0.25 * background[y, x, channel]
-            for channel in range(3):
-                code = int(total[channel] * 4095.0 + 0.5)
-                out[y, x, channel] = encode[min(max(code, 0), 4095)]
+                red = green = blue = np.float32(0.0)
+                for corner in range(4):
+                    sx, sy = corner & 1, corner >> 1
+                    f = face[2 * y + sy, 2 * x + sx]
+                    if f >= 0:
+                        r, g, b = _sample(
+                            f, np.float32(2 * x + sx + 0.5), np.float32(2 * y + sy + 0.5), screen,
+                            triangles, kind, colours, paint, normals, inks, catch,
+                        )  # fmt: skip
+                    else:
+                        r = background[y, x, 0]
+                        g = background[y, x, 1]
+                        b = background[y, x, 2]
+                    red += np.float32(0.25) * min(r, np.float32(1.0))
+                    green += np.float32(0.25) * min(g, np.float32(1.0))
+                    blue += np.float32(0.25) * min(b, np.float32(1.0))
+            out[y, x, 0] = encode[min(max(int(red * 4095.0 + 0.5), 0), 4095)]
+            out[y, x, 1] = encode[min(max(int(green * 4095.0 + 0.5), 0), 4095)]
+            out[y, x, 2] = encode[min(max(int(blue * 4095.0 + 0.5), 0), 4095)]
