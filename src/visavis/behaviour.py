@@ -635,7 +635,8 @@ class Behaviour:
             values = self.channels[channel.name][:: channel.rate].reshape(self.frames, -1).cpu()
             for label, column in zip(channel.labels, values.T.float().numpy(), strict=True):
                 columns[f"{channel.name}.{label}"] = column
-        return pd.DataFrame(columns)
+        table: pandas.DataFrame = pd.DataFrame(columns)
+        return table
 
     # ------------------------------------------------------------------ looking
 

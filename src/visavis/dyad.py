@@ -55,8 +55,8 @@ class Batch:
             raise InputError(f"a batch's speaker has one leading axis, not {list(clips)}.")
         if self.listener.lead != clips or self.targets.lead[:1] != clips:
             raise InputError(
-                f"a batch of {clips[0]} speakers came with listeners {list(self.listener.lead)} and "
-                f"targets {list(self.targets.lead)}; wanted [B] and [B, N]."
+                f"a batch of {clips[0]} speakers came with listeners {list(self.listener.lead)} "
+                f"and targets {list(self.targets.lead)}; wanted [B] and [B, N]."
             )
         if tuple(self.target_mask.shape) != self.targets.lead:
             raise InputError(

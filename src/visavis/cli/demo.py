@@ -56,7 +56,7 @@ def run(
 def _speaker(
     video: Path | None, out: Path, *, seconds: float, quiet: bool
 ) -> tuple[Behaviour, Path | None]:
-    """The user's video, else the animated portrait, else (without a tracker) a simulated speaker."""
+    """The user's video, else the portrait, else (without a tracker) a simulated speaker."""
     if video is not None:
         return speaker_from(video, quiet=quiet)
     try:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import typer
@@ -92,7 +92,7 @@ def _has(name: str, preset: str | None) -> bool:
     return preset is not None
 
 
-def _dyads(split: str, recipe: Recipe, *, quiet: bool) -> list[Dyad]:
+def _dyads(split: Literal["train", "val"], recipe: Recipe, *, quiet: bool) -> list[Dyad]:
     """All dyads of a split, made once and kept: making sound is slower than a training step."""
     size = recipe.corpus.train_size if split == "train" else recipe.corpus.val_size
     corpus = SimulatedDyads(split, size=size, frames=recipe.corpus.frames, seed=recipe.corpus.seed)

@@ -82,10 +82,10 @@ RESPONSES: Mapping[str, Mapping[str, Mapping[str, float]]] = {
 """How a listener in a mode (outer) answers an event (inner)."""
 
 PULL: Mapping[str, tuple[float, float, float, float, float]] = {
-    "joy": (0.9, -0.4, 1.2, -1.0, -0.6),
-    "sad": (0.6, 0.0, -1.0, 1.3, -0.4),
-    "surprise": (1.1, 0.0, 0.5, 0.2, -0.3),
-    "dubious": (-0.1, 0.1, 0.0, 0.0, 1.3),
+    "joy": (0.9, 0.0, 1.2, -1.0, -0.6),
+    "sad": (0.6, 0.3, -1.0, 1.3, -0.4),
+    "surprise": (1.1, 0.3, 0.5, 0.2, -0.3),
+    "dubious": (-0.1, 0.4, 0.0, 0.0, 1.3),
     "pause": (0.0, 0.5, 0.0, 0.0, 0.0),
 }
 """How an event draws a listener to each of MODES."""

@@ -38,7 +38,7 @@ PERSISTENCE = 0.8
 LOOK_S, AWAY_S = 6.0, 1.6
 """Listeners look at the speaker about three quarters of the time (Argyle and Cook, 1976)."""
 SMILE = ACTION_NAMES.index("smile")
-FROWN = ACTION_NAMES.index("chin")
+POUT = ACTION_NAMES.index("chin")
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def draw_listener(
     delay = min(round(persona.latency_s * FPS), frames)
     actions[SMILE, delay:] += persona.mimicry * speaker_smile[: frames - delay]
     actions[SMILE] += 0.15 * max(persona.baseline_valence, 0.0)
-    actions[FROWN] += 0.15 * max(-persona.baseline_valence, 0.0)
+    actions[POUT] += 0.15 * max(-persona.baseline_valence, 0.0)
     actions += wander(rng, frames, len(ACTION_NAMES), sd=NOISE_SD, time_constant=NOISE_S * FPS)
     shapes = ACTION_SHAPES.T @ actions
     add_eyes(

@@ -70,7 +70,13 @@ def make_speaker(
     portrait = Portrait(size=size)
     rate = 16000
     samples = synthesise(
-        script.pitch_hz, script.loudness, script.openness, rate=rate, fps=FPS, seed=seed
+        script.pitch_hz,
+        script.loudness,
+        script.openness,
+        rate=rate,
+        fps=FPS,
+        formant_shift=1.12,  # a woman's throat
+        seed=seed,
     )
     audio = Audio(np.asarray(samples, dtype=np.float32).reshape(-1, 1), rate)
     total = script.behaviour.frames

@@ -108,7 +108,8 @@ class Pose:
         focal = max(height, width) / 2 / np.tan(FIELD_OF_VIEW / 2)
         x, y = self.origin[0] - width / 2, self.origin[1] + height / 2
         eyes = np.array([x, y, -focal]) / self.scale
-        return (eyes + self.matrix @ PIVOT_MM) / 1000.0
+        place: Doubles = (eyes + self.matrix @ PIVOT_MM) / 1000.0
+        return place
 
 
 def fit_pose(landmarks: Doubles) -> Pose:

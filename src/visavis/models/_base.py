@@ -225,7 +225,8 @@ class ReactionModel(nn.Module, ABC, Generic[ConfigT]):
         clips = self.check_speaker(speaker.unsqueeze() if single else speaker)
         if len(clips.lead) != 1:
             raise InputError(
-                f"generate takes one clip [T] or a batch [B, T], not leading axes {list(clips.lead)}."
+                "generate takes one clip [T] or a batch [B, T], not leading axes "
+                f"{list(clips.lead)}."
             )
         seeds = torch.as_tensor(seeds, dtype=torch.int64, device=clips.device)
         if seeds.ndim and tuple(seeds.shape) != clips.lead:
@@ -260,7 +261,8 @@ class ReactionModel(nn.Module, ABC, Generic[ConfigT]):
         if missing:
             raise MissingChannel(
                 f"{self.name} reads {', '.join(wanted)}, but the speaker has no "
-                f"{', '.join(missing)} (it has {', '.join(speaker.layout.names)}). {_advice(missing)}"
+                f"{', '.join(missing)} (it has {', '.join(speaker.layout.names)}). "
+                f"{_advice(missing)}"
             )
         return speaker.select(*wanted)
 
@@ -279,7 +281,8 @@ class ReactionModel(nn.Module, ABC, Generic[ConfigT]):
 
     def extra_repr(self) -> str:
         count = sum(p.numel() for p in self.parameters())
-        return f"{self.name}: {', '.join(self.inputs)} -> {', '.join(self.outputs)}, {count:,} parameters"
+        ends = f"{', '.join(self.inputs) or 'nothing'} -> {', '.join(self.outputs)}"
+        return f"{self.name}: {ends}, {count:,} parameters"
 
 
 def _advice(missing: list[str]) -> str:

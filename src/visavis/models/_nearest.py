@@ -97,10 +97,13 @@ class Nearest(ReactionModel[NearestConfig]):
         segment, fade = self.config.segment, self.config.fade
         bank, clips, frames = int(self.count), len(found), speaker.frames
         out = found.new_zeros(clips, num_samples, frames + fade, sum(WIDTHS))
+        inside = speaker.inside()
         ramp = torch.arange(1, fade + 1, device=out.device)[:, None] / (fade + 1)
         for start in range(0, frames, segment):
             size = min(segment, frames - start)
-            near = self._ranks(found[:, start : start + size], bank)[:, : self.config.neighbours]
+            window = slice(start, start + size)
+            near = self._ranks(found[:, window], inside[:, window], bank)
+            near = near[:, : self.config.neighbours]
             chosen = near[:, torch.arange(num_samples, device=near.device) % near.shape[1]]
             copied = self.values[chosen][:, :, : size + fade]
             if start and fade:
@@ -112,10 +115,16 @@ class Nearest(ReactionModel[NearestConfig]):
         parts = torch.split(out[:, :, :frames], list(WIDTHS), dim=-1)
         return dict(zip(NAMES, parts, strict=True))
 
-    def _ranks(self, queries: Tensor, bank: int) -> Tensor:
-        """Bank rows by distance to queries [B, t, C], nearest first, [B, bank]."""
-        keys = self.keys[:bank, : queries.shape[1]].flatten(1)
-        return torch.cdist(queries.flatten(1), keys).argsort(dim=1, stable=True)
+    def _ranks(self, queries: Tensor, inside: Tensor, bank: int) -> Tensor:
+        """Bank rows by distance to queries [B, t, C], nearest first, [B, bank].
+
+        Frames that are padding (`inside` False, [B, t]) count for nothing. The queries' own
+        square is the same for every row, so the order does not need it.
+        """
+        keys = self.keys[:bank, : queries.shape[1]]
+        known = torch.where(inside[..., None], queries, 0.0)
+        squares = inside.to(keys.dtype) @ keys.square().sum(-1).T
+        return (squares - 2 * known.flatten(1) @ keys.flatten(1).T).argsort(dim=1, stable=True)
 
 
 def _held(rows: Tensor, length: int) -> Tensor:

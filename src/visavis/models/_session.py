@@ -98,7 +98,8 @@ class WindowSession(ABC, Generic[StateT]):
                 raise InputError(f"{lane} was flushed and takes no more frames; open a new one.")
             if frames.lead:
                 raise InputError(
-                    f"a lane takes one speaker's frames [t, ...], not leading axes {list(frames.lead)}."
+                    "a lane takes one speaker's frames [t, ...], not leading axes "
+                    f"{list(frames.lead)}."
                 )
             frames = replace(self.model.check_speaker(frames), words=(), source=None)
             before = conversation.pending

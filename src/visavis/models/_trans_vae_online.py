@@ -8,7 +8,7 @@ window costs the same at minute thirty as at second one.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import torch
@@ -24,7 +24,30 @@ from visavis.nn.running_attention import RunningAttention
 if TYPE_CHECKING:
     from visavis.models.trans_vae import TransVAE
 
-_CACHES = ("self_keys", "self_values", "cross_keys", "cross_values")
+
+@dataclass(frozen=True)
+class Past:
+    """Attention's keys and values of the own past frames, each [B * K, heads, P, C / heads]."""
+
+    self_keys: Tensor
+    self_values: Tensor
+    cross_keys: Tensor
+    cross_values: Tensor
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> Past:
+        return Past(*(change(x) for x in self.tensors().values()))
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    @staticmethod
+    def cat(parts: Sequence[Past], axis: int) -> Past:
+        return Past(
+            *(
+                torch.cat(same, axis)
+                for same in zip(*(p.tensors().values() for p in parts), strict=True)
+            )
+        )
 
 
 @dataclass(frozen=True)
@@ -35,11 +58,7 @@ class OnlineState:
     """int64 [B]: number of the next window."""
     prefix: RunningAttention
     """The head's two tokens over the speaker's (and own) past, [B * K, heads, 2, ...]."""
-    self_keys: Tensor
-    """Of the own past coefficients, [B * K, heads, P, C / heads]; likewise the next three."""
-    self_values: Tensor
-    cross_keys: Tensor
-    cross_values: Tensor
+    past: Past
     last: Tensor
     """The own last frame as a token, [B * K, C]."""
     filled: Tensor
@@ -69,7 +88,7 @@ class OnlineBranch(nn.Module):
         return OnlineState(
             counts,
             RunningAttention.over(queries, keys, values),
-            *(empty, empty, empty, empty),
+            Past(empty, empty, empty, empty),
             tokens.new_zeros(clips * samples, self.width),
             counts,
         )
@@ -113,9 +132,13 @@ class OnlineBranch(nn.Module):
         attributes = model.attributes(coefficients, hidden)
 
         own = torch.cat([features, coefficients, attributes], -1)
-        grown = self._remember(state, coefficients, samples)
+        tokens = self.past_token(coefficients)
         new = OnlineState(
-            state.window + 1, state.prefix.join(self._attended(model, own, mask)), *grown
+            state.window + 1,
+            state.prefix.join(self._attended(model, own, mask)),
+            self._remembered(state.past, tokens),
+            tokens[:, -1],
+            (state.filled + frames).clamp(max=self.past),
         )
         shape = (clips, samples)
         channels = {
@@ -155,8 +178,8 @@ class OnlineBranch(nn.Module):
         )
         mixed = decoder.self_attention.attend(
             x,
-            torch.cat([state.self_keys, keys], 2),
-            torch.cat([state.self_values, values], 2),
+            torch.cat([state.past.self_keys, keys], 2),
+            torch.cat([state.past.self_values, values], 2),
             mask=seen,
         )
         y = decoder.after_self(x, mixed)
@@ -165,8 +188,8 @@ class OnlineBranch(nn.Module):
         everything = torch.cat([known, window], -1)[:, None, None]
         mixed = decoder.cross_attention.attend(
             y,
-            torch.cat([state.cross_keys, keys], 2),
-            torch.cat([state.cross_values, values], 2),
+            torch.cat([state.past.cross_keys, keys], 2),
+            torch.cat([state.past.cross_values, values], 2),
             mask=everything,
         )
         y = decoder.after_cross(y, mixed)
@@ -176,27 +199,18 @@ class OnlineBranch(nn.Module):
         return torch.where(begun[:, None, None], later, first)
 
     def _known(self, state: OnlineState, samples: int) -> Tensor:
-        """Which of the P cached frames are real, bool [B * K, P]: lanes start at different times."""
-        size = state.self_keys.shape[2]
+        """Which of the P cached frames are real, bool [B * K, P]: lanes differ in age."""
+        size = state.past.self_keys.shape[2]
         age = torch.arange(size, 0, -1, device=state.filled.device)
         return (age <= state.filled[:, None]).repeat_interleave(samples, dim=0)
 
-    def _remember(
-        self, state: OnlineState, coefficients: Tensor, samples: int
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Caches with the window's own coefficients behind the past, cut to the horizon."""
-        tokens = self.past_token(coefficients)
-        fresh = (
+    def _remembered(self, past: Past, tokens: Tensor) -> Past:
+        """The past with a window's own tokens [B * K, t, C] behind it, cut to the horizon."""
+        fresh = Past(
             *self.decoder.self_attention.keys_values(tokens),
             *self.decoder.cross_attention.keys_values(tokens),
         )
-        caches = (getattr(state, name) for name in _CACHES)
-        kept = [
-            torch.cat([cache, new], 2)[:, :, -self.past :]
-            for cache, new in zip(caches, fresh, strict=True)
-        ]
-        filled = (state.filled + coefficients.shape[1]).clamp(max=self.past)
-        return (*kept, tokens[:, -1], filled)  # type: ignore[return-value]
+        return Past.cat([past, fresh], 2).each(lambda x: x[:, :, -self.past :])
 
 
 def _never_empty(mask: Tensor) -> Tensor:
@@ -234,15 +248,20 @@ class TransVAESession(WindowSession[OnlineState]):
         return _apart(state, len(conversations)), parts
 
     def state_tensors(self, state: OnlineState) -> dict[str, Tensor]:
-        flat = {n: getattr(state, n) for n in ("window", *_CACHES, "last", "filled")}
+        flat = {"window": state.window, "last": state.last, "filled": state.filled}
+        flat |= {f"past/{n}": x for n, x in state.past.tensors().items()}
         return flat | {f"prefix/{n}": x for n, x in state.prefix.tensors().items()}
 
     def state_from(self, tensors: Mapping[str, Tensor]) -> OnlineState:
-        prefix = RunningAttention(
-            **{n.removeprefix("prefix/"): x for n, x in tensors.items() if n.startswith("prefix/")}
-        )
+        def under(prefix: str) -> dict[str, Tensor]:
+            return {n.removeprefix(prefix): x for n, x in tensors.items() if n.startswith(prefix)}
+
         return OnlineState(
-            prefix=prefix, **{n: x for n, x in tensors.items() if not n.startswith("prefix/")}
+            tensors["window"],
+            RunningAttention(**under("prefix/")),
+            Past(**under("past/")),
+            tensors["last"],
+            tensors["filled"],
         )
 
 
@@ -250,19 +269,16 @@ def _joined(states: Sequence[OnlineState]) -> OnlineState:
     """Many conversations as one batch; shorter pasts are padded in front."""
     if len(states) == 1:
         return states[0]
-    longest = max(s.self_keys.shape[2] for s in states)
+    longest = max(s.past.self_keys.shape[2] for s in states)
 
-    def cache(name: str) -> Tensor:
-        parts = [getattr(s, name) for s in states]
-        return torch.cat([nn.functional.pad(x, (0, 0, longest - x.shape[2], 0)) for x in parts])
+    def padded(x: Tensor) -> Tensor:
+        return nn.functional.pad(x, (0, 0, longest - x.shape[2], 0))
 
-    prefix = RunningAttention(
-        *(torch.cat([getattr(s.prefix, n) for s in states]) for n in ("peak", "weight", "value"))
-    )
+    prefixes = [s.prefix.tensors() for s in states]
     return OnlineState(
         torch.cat([s.window for s in states]),
-        prefix,
-        *(cache(name) for name in _CACHES),
+        RunningAttention(**{n: torch.cat([p[n] for p in prefixes]) for n in prefixes[0]}),
+        Past.cat([s.past.each(padded) for s in states], 0),
         torch.cat([s.last for s in states]),
         torch.cat([s.filled for s in states]),
     )
@@ -271,23 +287,17 @@ def _joined(states: Sequence[OnlineState]) -> OnlineState:
 def _apart(state: OnlineState, clips: int) -> list[OnlineState]:
     """The inverse of `_joined`: each conversation keeps only its own past."""
     samples = len(state.last) // clips
-    parts = []
-    for i in range(clips):
-        rows = slice(i * samples, (i + 1) * samples)
-        size = int(state.filled[i])
-        caches = (
-            x[rows, :, x.shape[2] - size :].clone() for x in (getattr(state, n) for n in _CACHES)
-        )
-        prefix = RunningAttention(
-            *(getattr(state.prefix, n)[rows].clone() for n in ("peak", "weight", "value"))
-        )
-        parts.append(
-            OnlineState(
-                state.window[i : i + 1],
-                prefix,
-                *caches,
-                state.last[rows].clone(),
-                state.filled[i : i + 1],
-            )
-        )
-    return parts
+    return [
+        _one(state, slice(i, i + 1), slice(i * samples, (i + 1) * samples)) for i in range(clips)
+    ]
+
+
+def _one(state: OnlineState, clip: slice, rows: slice) -> OnlineState:
+    size = int(state.filled[clip])
+    return OnlineState(
+        state.window[clip],
+        RunningAttention(**{n: x[rows].clone() for n, x in state.prefix.tensors().items()}),
+        state.past.each(lambda x: x[rows, :, x.shape[2] - size :].clone()),
+        state.last[rows].clone(),
+        state.filled[clip],
+    )

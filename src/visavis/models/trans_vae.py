@@ -143,10 +143,13 @@ class TransVAE(ReactionModel[TransVAEConfig]):
     def encode_face(self, speaker: Behaviour) -> Tensor:
         """Speaker [B, T] to [B, T, C]; an unobserved frame is the average face, or black."""
         if isinstance(self.face, FrameConvolutions):
-            return self.face(speaker.filled("pixels", 0))
+            out: Tensor = self.face(speaker.filled("pixels", 0))
+            return out
         names = GROUPS["coefficients"]
         values = torch.cat([speaker.filled(n, float("nan")) for n in names], dim=-1)
-        return self.face(torch.where(values.isnan(), self.face.scale.mean, values))
+        known = torch.where(values.isnan(), self.face.scale.mean, values)
+        features: Tensor = self.face(known)
+        return features
 
     def encode_speech(self, speaker: Behaviour) -> Tensor:
         """Speaker [B, T] to [B, T, C]; an unobserved frame is the average sound."""
@@ -214,7 +217,8 @@ class TransVAE(ReactionModel[TransVAEConfig]):
         if inside is not None:
             seen = inside.repeat_interleave(samples, dim=0)[:, None, None]
         x = second(x, x, causal=True, memory_mask=seen)
-        return x.unflatten(0, (clips, samples))
+        apart: Tensor = x.unflatten(0, (clips, samples))
+        return apart
 
     def attributes(self, coefficients: Tensor, hidden: Tensor) -> Tensor:
         """[..., 58] and [..., C] to AU probabilities, V/A and expressions, [..., 25]."""
@@ -272,7 +276,7 @@ class TransVAE(ReactionModel[TransVAEConfig]):
 
         return self.online.step(self, features, state, noise, inside)
 
-    def session(self, num_samples: int = 1) -> TransVAESession:  # type: ignore[override]
+    def session(self, num_samples: int = 1) -> TransVAESession:
         """Streams the online model, a window at a time; offline models raise `OfflineOnly`."""
         if self.online is None:
             super().session(num_samples)

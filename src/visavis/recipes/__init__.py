@@ -141,7 +141,7 @@ def new_model(kind: str, settings: Mapping[str, Any]) -> Any:
     try:
         config = TypeAdapter(cls.config_class).validate_python(dict(settings))
     except ValidationError as error:
-        known = cls.config_class.__dataclass_fields__  # type: ignore[attr-defined]
+        known = cls.config_class.__dataclass_fields__
         raise InputError(f"settings of {kind} are not valid. {explain(error, known)}") from error
     return cls(config)
 
@@ -169,5 +169,5 @@ def explain(error: ValidationError, known: Mapping[str, Any] | None = None) -> s
 _KEYS = tuple(
     key
     for section in (Recipe, CorpusRecipe, TrainingRecipe)
-    for key in section.__dataclass_fields__  # type: ignore[attr-defined]
+    for key in section.__dataclass_fields__
 )

@@ -73,7 +73,8 @@ def train(
     best: dict[str, Tensor] | None = None
     model.train()
     for step in range(settings.steps):
-        batch, row = draw(step), {}
+        batch = draw(step)
+        row: dict[str, float] = {}
         for objective, optimizer, schedule in zip(objectives, optimizers, schedules, strict=True):
             if step % objective.every == 0:
                 row |= _step(objective, optimizer, batch, settings.clip_norm, step)
@@ -130,7 +131,7 @@ def _step(
             "A lower training.learning_rate or clip_norm usually cures it."
         )
     optimizer.zero_grad(set_to_none=True)
-    total.backward()  # type: ignore[no-untyped-call]
+    total.backward()
     torch.nn.utils.clip_grad_norm_(objective.parameters, clip_norm)
     optimizer.step()
     prefix = "" if objective.name == "reaction" else f"{objective.name}/"

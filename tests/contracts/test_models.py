@@ -1,0 +1,361 @@
+"""What every recipe's model must obey, whatever it is (DESIGN, item 6)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.people import batch, person
+from visavis import noise, pretrained, recipes
+from visavis.behaviour import Behaviour
+from visavis.channels import GROUPS, Layout
+from visavis.errors import InputError, MissingChannel, OfflineOnly
+from visavis.models._base import ReactionModel, ReactionSession, SplitModel
+from visavis.streaming.rolling import RollingSession
+
+NAMES = recipes.names()
+FRAMES = 43
+CLOSE = {"atol": 1e-5, "rtol": 0.0}
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def model(request: pytest.FixtureRequest) -> ReactionModel[Any]:
+    """The recipe's model at its own sizes, fitted on a handful of made-up dyads."""
+    torch.manual_seed(0)
+    made: ReactionModel[Any] = recipes.build(recipes.read(request.param))
+    made.fit([batch(2, 120, seed=i) for i in range(2)])
+    return made.eval()
+
+
+def reactions(
+    model: ReactionModel[Any], speaker: Behaviour, num: int = 3, seeds: Any = 5
+) -> Behaviour:
+    return model.generate(speaker, num, seeds=seeds)
+
+
+def assert_close(a: Behaviour, b: Behaviour) -> None:
+    assert a.layout == b.layout
+    for name in a.layout.names:
+        torch.testing.assert_close(a[name], b[name], **CLOSE)
+
+
+# ---------------------------------------------------------------------- shapes
+
+
+def test_a_clip_gives_k_reactions_and_a_batch_gives_b_times_k(model: ReactionModel[Any]) -> None:
+    assert reactions(model, person(FRAMES)).lead == (3,)
+    many = reactions(model, person(FRAMES, lead=(2,)))
+    assert many.lead == (2, 3)
+    assert many.frames == FRAMES
+    assert many.layout == Layout.of(*model.outputs)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 8, 51])
+def test_any_length_is_answered_frame_for_frame(model: ReactionModel[Any], frames: int) -> None:
+    assert reactions(model, person(frames), 2).frames == frames
+
+
+def test_values_lie_in_their_channels_ranges(model: ReactionModel[Any]) -> None:
+    made = reactions(model, person(FRAMES))
+    for channel in made.layout:
+        values = made[channel.name]
+        assert values.isfinite().all()
+        if channel.low is not None:
+            assert float(values.min()) >= channel.low - 1e-6
+        if channel.high is not None:
+            assert float(values.max()) <= channel.high + 1e-6
+    if "expression" in made and model.name != "random":  # the published Random does not sum to 1
+        total = made["expression"].sum(-1)
+        torch.testing.assert_close(total, torch.ones_like(total), atol=1e-4, rtol=0.0)
+
+
+# ---------------------------------------------------------------------- noise
+
+
+def test_stochastic_models_give_distinct_samples(model: ReactionModel[Any]) -> None:
+    made = reactions(model, person(FRAMES), 4).pack()
+    if model.stochastic:
+        apart = torch.cdist(made.flatten(1), made.flatten(1)) + torch.eye(4)
+        assert float(apart.min()) > 1e-3
+
+
+def test_equal_seeds_give_equal_reactions_and_other_seeds_others(model: ReactionModel[Any]) -> None:
+    speaker = person(FRAMES)
+    one = reactions(model, speaker, seeds=5).pack()
+    assert torch.equal(one, reactions(model, speaker, seeds=5).pack())
+    other = reactions(model, speaker, seeds=6).pack()
+    assert torch.equal(one, other) != model.stochastic
+
+
+def test_more_samples_begin_with_the_same_ones(model: ReactionModel[Any]) -> None:
+    few = reactions(model, person(FRAMES), 2)
+    many = reactions(model, person(FRAMES), 5)
+    assert_close(few, many[:2])
+
+
+def test_a_clip_does_not_depend_on_its_neighbours(model: ReactionModel[Any]) -> None:
+    clips = person(FRAMES, lead=(3,))
+    together = reactions(model, clips, seeds=torch.tensor([1, 2, 3]))
+    for i in range(3):
+        assert_close(together[i], reactions(model, clips[i], seeds=i + 1))
+
+
+def test_padding_changes_nothing(model: ReactionModel[Any]) -> None:
+    clips = [person(FRAMES, seed=1), person(21, seed=2)]
+    together = reactions(model, Behaviour.stack(clips), seeds=torch.tensor([1, 2]))
+    assert_close(together[1], reactions(model, clips[1], seeds=2))
+    assert all(together.channels[n][1, :, 21:].eq(0).all() for n in together.layout.names)
+
+
+def test_generating_leaves_the_global_random_state_and_the_mode_alone(
+    model: ReactionModel[Any],
+) -> None:
+    state = torch.get_rng_state()
+    model.train()
+    reactions(model, person(8))
+    assert model.training
+    model.eval()
+    assert torch.equal(state, torch.get_rng_state())
+
+
+# ---------------------------------------------------------------------- absence
+
+
+def test_unobserved_frames_are_never_read(model: ReactionModel[Any]) -> None:
+    """What stood in a frame before it was dropped changes nothing, and nothing turns NaN."""
+    one, other = person(FRAMES, seed=1), person(FRAMES, seed=1)
+    for name in one.layout.names:
+        other.channels[name][10:20] = 1e6
+    for groups in (("face",), ("speech",), ("face", "speech")):
+        lost = [reactions(model, b.drop(*groups, start=10, stop=20)) for b in (one, other)]
+        if groups == ("face", "speech"):
+            assert torch.equal(lost[0].pack(), lost[1].pack())
+        assert lost[0].pack().isfinite().all()
+
+
+def test_a_wholly_absent_speaker_still_gets_an_answer(model: ReactionModel[Any]) -> None:
+    nobody = person(FRAMES).drop("face", "speech")
+    assert reactions(model, nobody).pack().isfinite().all()
+
+
+def test_a_missing_channel_is_named_with_what_makes_it(model: ReactionModel[Any]) -> None:
+    read = [n for group in model.inputs for n in GROUPS.get(group, (group,))]
+    if not read:
+        return
+    lacking = person(8, names=("energy",))
+    with pytest.raises(MissingChannel, match=rf"{read[0]}.*visavis\."):
+        model.generate(lacking)
+
+
+def test_another_convention_is_refused(model: ReactionModel[Any]) -> None:
+    made = person(8)
+    theirs = Behaviour(made.channels, Layout(made.layout.channels, "faceverse"))
+    if model.inputs:
+        with pytest.raises(InputError, match="convert"):
+            model.generate(theirs)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"num_samples": 0}, "num_samples"),
+        ({"seeds": torch.tensor([1, 2, 3])}, "seeds"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_named(
+    model: ReactionModel[Any], kwargs: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        model.generate(person(8), **kwargs)
+
+
+# ---------------------------------------------------------------------- weights
+
+
+def test_saving_and_loading_is_exact(model: ReactionModel[Any], tmp_path: Path) -> None:
+    back = pretrained.load(pretrained.save(model, tmp_path / "saved"))
+    assert back.name == model.name
+    assert back.config == model.config
+    assert list(back.state_dict()) == list(model.state_dict())
+    for mine, theirs in zip(model.state_dict().values(), back.state_dict().values(), strict=True):
+        assert torch.equal(mine, theirs)
+    speaker = person(FRAMES)
+    assert torch.equal(reactions(model, speaker).pack(), reactions(back, speaker).pack())
+
+
+def test_gradients_reach_every_trained_parameter(model: ReactionModel[Any]) -> None:
+    objectives = model.objectives()
+    reached: set[str] = set()
+    for objective in objectives:
+        model.zero_grad()
+        terms = objective.loss(batch(2, 24, lengths=[24, 17]))
+        assert all(bool(x.isfinite()) for x in terms.values())
+        sum(x for n, x in terms.items() if not n.startswith("log/")).backward()  # type: ignore[union-attr]
+        own = {id(p) for p in objective.parameters}
+        reached |= {
+            n
+            for n, p in model.named_parameters()
+            if id(p) in own and p.grad is not None and bool(p.grad.abs().sum() > 0)
+        }
+    model.zero_grad()
+    trained = {n for n, p in model.named_parameters() if p.requires_grad}
+    silent = {n for n in trained - reached if not n.endswith("key.bias")}  # softmax ignores them
+    assert not silent
+
+
+def test_a_generic_model_refuses_a_persona(model: ReactionModel[Any]) -> None:
+    if not model.personal:
+        with pytest.raises(InputError, match="not personal"):
+            model.persona(person(50))
+
+
+def test_a_split_model_s_parts_are_its_whole(model: ReactionModel[Any]) -> None:
+    if not isinstance(model, SplitModel) or getattr(model.config, "online", False):
+        return
+    speaker = person(FRAMES, lead=(2,))
+    seeds = torch.tensor([5, 5])
+    with torch.no_grad():
+        read = model.check_speaker(speaker)
+        fused = model.fuse(model.encode_face(read), model.encode_speech(read))
+        latent = model.sample(model.predict(fused), seeds, 3)
+        parts = model.decode(latent, FRAMES)
+    whole = reactions(model, speaker)
+    torch.testing.assert_close(parts["attributes"], whole.pack("attributes"), **CLOSE)
+
+
+# ---------------------------------------------------------------------- streaming
+
+
+def sessions(model: ReactionModel[Any], num: int = 2) -> list[ReactionSession]:
+    """The model's own session if it streams, and always a rolling one with look-ahead."""
+    found: list[ReactionSession] = [
+        RollingSession(model, num_samples=num, context=24, hop=6, lookahead=4)
+    ]
+    try:
+        found.append(model.session(num))
+    except OfflineOnly as error:
+        assert "RollingSession" in str(error)
+    return found
+
+
+def run(session: ReactionSession, speaker: Behaviour, cuts: list[int], seed: int = 1) -> Behaviour:
+    lane, parts, start = session.open(seed=seed), [], 0
+    for stop in [*cuts, speaker.frames]:
+        parts.append(session.step({lane: speaker.window(start, stop)})[lane])
+        start = stop
+    parts.append(session.flush(lane))
+    session.close(lane)
+    return Behaviour.cat(parts)
+
+
+def test_any_chunking_gives_the_same_frames(model: ReactionModel[Any]) -> None:
+    speaker = person(FRAMES)
+    for session in sessions(model):
+        whole = run(session, speaker, [])
+        assert whole.frames == FRAMES
+        assert_close(whole, run(session, speaker, list(range(1, FRAMES))))
+        assert_close(whole, run(session, speaker, [0, 1, 13, 13, 30]))
+
+
+def test_the_future_never_changes_the_past(model: ReactionModel[Any]) -> None:
+    one, two = person(FRAMES, seed=1), person(FRAMES, seed=2)
+    changed = Behaviour.cat([one.window(0, 30), two.window(30, FRAMES)])
+    for session in sessions(model):
+        whole, other = run(session, one, []), run(session, changed, [])
+        safe = 30 - session.latency
+        assert safe > 0
+        assert_close(whole.window(0, safe), other.window(0, safe))
+
+
+def test_a_reaction_is_ready_by_the_stated_latency(model: ReactionModel[Any]) -> None:
+    speaker = person(FRAMES)
+    for session in sessions(model):
+        lane, done = session.open(seed=0), 0
+        for t in range(FRAMES):
+            done += session.step({lane: speaker.window(t, t + 1)})[lane].frames
+            assert done >= t + 1 - session.latency
+            assert done <= t + 1
+
+
+def test_lanes_do_not_touch_each_other(model: ReactionModel[Any]) -> None:
+    people = [person(FRAMES, seed=i) for i in range(3)]
+    for session in sessions(model):
+        alone = [run(session, p, [], seed=i) for i, p in enumerate(people)]
+        lanes = [session.open(seed=i) for i in range(3)]
+        parts: list[list[Behaviour]] = [[], [], []]
+        for t in range(FRAMES):  # the second lane runs at half speed in pairs, the third starts late
+            news = {lanes[0]: people[0].window(t, t + 1)}
+            if t % 2:
+                news[lanes[1]] = people[1].window(t - 1, t + 1)
+            if t >= 20:
+                news[lanes[2]] = people[2].window(t - 20, t - 19)
+            ready = session.step(news)
+            for i, lane in enumerate(lanes):
+                if lane in ready:
+                    parts[i].append(ready[lane])
+        session.step({lanes[1]: people[1].window(FRAMES, FRAMES)})
+        rest = session.step(
+            {
+                lanes[1]: people[1].window(FRAMES - FRAMES % 2, FRAMES),
+                lanes[2]: people[2].window(FRAMES - 20, FRAMES),
+            }
+        )
+        parts[1].append(rest[lanes[1]])
+        parts[2].append(rest[lanes[2]])
+        for i, lane in enumerate(lanes):
+            parts[i].append(session.flush(lane))
+            assert_close(Behaviour.cat(parts[i]), alone[i])
+
+
+def test_a_resumed_snapshot_continues(model: ReactionModel[Any]) -> None:
+    speaker = person(FRAMES)
+    for session, fresh in zip(sessions(model), sessions(model), strict=True):
+        whole = run(session, speaker, [])
+        lane = session.open(seed=1)
+        first = session.step({lane: speaker.window(0, 27)})[lane]
+        snapshot = session.snapshot(lane)
+        assert all(isinstance(x, torch.Tensor) for x in snapshot.values())
+        session.step({lane: speaker.window(27, FRAMES)})  # the first lane going on changes nothing
+        lane = fresh.resume(snapshot)
+        parts = [first, fresh.step({lane: speaker.window(27, FRAMES)})[lane], fresh.flush(lane)]
+        assert_close(Behaviour.cat(parts), whole)
+
+
+def test_sessions_refuse_what_does_not_fit(model: ReactionModel[Any]) -> None:
+    for session in sessions(model):
+        lane = session.open(seed=1)
+        with pytest.raises(InputError, match="leading axes"):
+            session.step({lane: person(4, lead=(2,))})
+        with pytest.raises(InputError, match="not a snapshot"):
+            session.resume({"a": torch.zeros(1)})
+        snapshot = dict(session.snapshot(lane))
+        other = RollingSession(model, num_samples=7, context=99, hop=9)
+        with pytest.raises(InputError, match="snapshot was taken with"):
+            other.resume(snapshot)
+        session.flush(lane)
+        with pytest.raises(InputError, match="flushed"):
+            session.step({lane: person(4)})
+        session.close(lane)
+        with pytest.raises(InputError, match="not open"):
+            session.step({lane: person(4)})
+
+
+def test_a_step_with_lost_frames_goes_on(model: ReactionModel[Any]) -> None:
+    speaker = person(FRAMES).drop("face", start=5, stop=20).drop("speech", start=15, stop=30)
+    for session in sessions(model):
+        whole = run(session, speaker, [])
+        assert whole.pack().isfinite().all()
+        assert_close(whole, run(session, speaker, [4, 9, 22]))
+
+
+def test_noise_of_models_is_the_library_s_own() -> None:
+    """The rules above rest on `visavis.noise`; a change to it changes every stored result."""
+    drawn = noise.normal(0, 0, "visavis", 0, (3,))
+    expected = torch.tensor(EXPECTED_NOISE)
+    torch.testing.assert_close(drawn, expected, atol=1e-6, rtol=0.0)
+
+
+EXPECTED_NOISE = [-0.29330751, 0.49985915, -0.10940363]
