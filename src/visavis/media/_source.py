@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("visavis")
 
 IMAGES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
-ATTACHED_PICTURE = 0x0400
-"""FFmpeg's disposition bit of a cover picture, which is not a film."""
 SEEK_MARGIN_S = 0.5
 """Decoding starts this much before the wanted instant, so that lossy sound codecs settle."""
 SHORTFALL_S = 0.5
@@ -204,7 +202,10 @@ def frame_seconds(frame: Any) -> float:
 
 
 def _streams(container: Any) -> tuple[Any | None, Any | None]:
-    films = [s for s in container.streams.video if not int(s.disposition) & ATTACHED_PICTURE]
+    from av.stream import Disposition
+
+    # A cover picture in a song is not a film.
+    films = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     best = container.streams.best("video")
     video = best if best in films else (films[0] if films else None)
     return video, container.streams.best("audio")

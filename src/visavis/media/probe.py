@@ -97,14 +97,18 @@ def _variable(media: Media, stream: Any) -> bool:
     """Whether the first pictures are unevenly spaced by more than a clock of 1 ms explains."""
     from av.error import FFmpegError
 
-    stamps: list[float] = []
+    shown: list[float] = []
+    stored: list[float] = []
     try:
         for packet in islice(media.container.demux(stream), LOOKED_AT):
-            if packet.pts is not None:
-                stamps.append(float(packet.pts * packet.time_base))
+            for instant, known in ((packet.pts, shown), (packet.dts, stored)):
+                if instant is not None:
+                    known.append(float(instant * packet.time_base))
     except FFmpegError:
         # A cut-off file: what was read so far decides.
         pass
+    # Avi knows only when pictures are decoded.
+    stamps = shown if len(shown) >= len(stored) else stored
     # The last ones are left out: pictures that are stored later may be shown before them.
     ordered = sorted(stamps)[: -16 if len(stamps) == LOOKED_AT else None]
     gaps = [later - earlier for earlier, later in pairwise(ordered)]
