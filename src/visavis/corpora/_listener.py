@@ -31,8 +31,8 @@ NOISE_SD = 0.08
 NOISE_S = 0.6
 UNLOCKED_A_SECOND = 0.03
 """Reactions to nothing; at most 0.08 by the study."""
-PULL_GAIN = 3.0
-"""Weight of the stretch's words in the choice of a mode."""
+PULL_GAIN = 4.0
+"""Weight of the stretch's words in the choice of a mode (study: 2; see docs/simulated-dyads.md)."""
 PERSISTENCE = 0.8
 """Logit in favour of the mode before."""
 LOOK_S, AWAY_S = 6.0, 1.6
