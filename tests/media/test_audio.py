@@ -11,7 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from visavis.errors import InputError
-from visavis.media import Audio, audio_chunks, read_audio, resample, video_frames, write_audio
+from visavis.media import (
+    Audio,
+    audio_chunks,
+    probe,
+    read_audio,
+    resample,
+    video_frames,
+    write_audio,
+)
 
 from .films import even, film, tone
 
@@ -99,6 +107,15 @@ def test_no_sound_track_is_none_and_no_chunks(shelf: Path) -> None:
     path = film(shelf / "silent.mp4", even(5, 25))
     assert read_audio(path) is None
     assert list(audio_chunks(path)) == []
+
+
+def test_a_film_with_an_empty_sound_track_is_a_film_without_sound(
+    shelf: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = film(shelf / "empty_track.mkv", even(5, 25), sound=np.zeros((0, 1), np.float32))
+    assert probe(path).has_audio
+    assert read_audio(path) is None
+    assert "empty" in caplog.text
 
 
 def test_downmix_is_the_plain_mean(shelf: Path) -> None:

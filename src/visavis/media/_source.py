@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -117,7 +117,9 @@ def open_media(path: str | Path) -> Iterator[Media]:
     with container:
         media = Media(where, container, *_streams(container), origin_s=0.0)
         if media.video is None and media.audio is None:
-            raise InputError(f"{where} holds neither picture nor sound; give another file")
+            raise InputError(
+                f"{where} holds neither picture nor sound that can be decoded; give another file"
+            )
         starts = [
             float(stream.start_time * stream.time_base)
             for stream in (media.video, media.audio)
@@ -154,7 +156,11 @@ class Reader:
         yield from self._timed()
 
     def finish(self, end_s: float) -> None:
-        """Warn, once, if the stream ended before it should or had broken packets."""
+        """Warn, once, if the stream ended before it should or had broken packets.
+
+        A file that does not say how long it should be (.ts, .ogg, and .avi and .wav, whose length
+        FFmpeg takes from their size) can be cut off unnoticed.
+        """
         declared = self.media.declared_end_s(self.stream)
         short = declared is not None and end_s < declared - SHORTFALL_S
         if short or self.broken:
@@ -206,9 +212,14 @@ def _streams(container: Any) -> tuple[Any | None, Any | None]:
 
     # A cover picture in a song is not a film.
     films = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-    best = container.streams.best("video")
-    video = best if best in films else (films[0] if films else None)
-    return video, container.streams.best("audio")
+    return _best(container, "video", films), _best(container, "audio", container.streams.audio)
+
+
+def _best(container: Any, kind: str, streams: Iterable[Any]) -> Any | None:
+    """FFmpeg's choice if it is one of `streams` that has a decoder here, else the first of them."""
+    usable = [stream for stream in streams if stream.codec_context is not None]
+    best = container.streams.best(kind)
+    return best if best in usable else next(iter(usable), None)
 
 
 def _clock_text(text: str | None) -> float | None:

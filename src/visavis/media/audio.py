@@ -12,7 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from visavis.errors import InputError
-from visavis.media._source import Reader, checked_path, checked_span, frame_seconds, open_media
+from visavis.media._source import (
+    Reader,
+    checked_path,
+    checked_span,
+    frame_seconds,
+    log,
+    open_media,
+)
 
 Samples = npt.NDArray[np.float32]
 TOLERANCE_S = 0.010
@@ -20,7 +27,7 @@ TOLERANCE_S = 0.010
 rounds to 1 ms), by more are a gap, which becomes silence, or an overlap, which is cut."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Audio:
     """Sound.
 
@@ -62,7 +69,7 @@ def read_audio(
     start_s: float = 0.0,
     stop_s: float | None = None,
 ) -> Audio | None:
-    """The sound of a file from `start_s` on, or None if it has no sound track.
+    """The sound of a file from `start_s` on, or None if it has no sound track, or an empty one.
 
     Sample n lies at `start_s + n / rate` seconds of the file's clock: priming of lossy codecs is
     cut and gaps are silence, both by timestamps; sound that starts after the picture begins with
@@ -227,6 +234,9 @@ def _pieces(path: Path, *, mono: bool, start_s: float, stop_s: float | None) -> 
             here = at + len(samples)
             if stop is not None and here >= stop:
                 return
+        if rate == 0 and media.video is not None and not reader.broken:
+            log.warning("%s: its sound track is empty; it is taken as a film without sound", path)
+            return
         if rate == 0:
             raise InputError(
                 f"{path}: no sound could be decoded; the file is damaged, copy it again"

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import islice, pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from visavis.media._source import Media, Reader, open_media
 
 LOOKED_AT = 250
 """Packets whose timestamps decide whether a film has a variable rate."""
+CLOCK_S = 0.0025
+"""Differences that a container's clock of 1 ms can make."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ def probe(path: str | Path) -> MediaInfo:
 
 
 def _variable(media: Media, stream: Any) -> bool:
-    """Whether the first pictures are unevenly spaced by more than a clock of 1 ms explains."""
+    """Whether the first pictures are unevenly spaced more than once."""
     from av.error import FFmpegError
 
     shown: list[float] = []
@@ -112,4 +115,6 @@ def _variable(media: Media, stream: Any) -> bool:
     # The last ones are left out: pictures that are stored later may be shown before them.
     ordered = sorted(stamps)[: -16 if len(stamps) == LOOKED_AT else None]
     gaps = [later - earlier for earlier, later in pairwise(ordered)]
-    return bool(gaps) and max(gaps) - min(gaps) > 0.0025
+    # One odd gap is a dropped picture, not a rate.
+    usual = median(gaps) if gaps else 0.0
+    return sum(abs(gap - usual) > CLOCK_S for gap in gaps) > 1
