@@ -31,8 +31,8 @@ class FaceObservation:
     pitch looks down, positive yaw turns to the subject's left."""
     translation: Floats
     """[3] metres in the camera's frame, of the point about which the head turns: x to the
-    subject's left, y up, z towards the camera (so negative). Scale from eye centres 63 mm apart, depth from a field of view of 60 degrees
-    across the longer side of the picture."""
+    subject's left, y up, z towards the camera (so negative). Scale from eye centres 63 mm apart,
+    depth from a field of view of 60 degrees across the longer side of the picture."""
     confidence: float
     """In [0, 1]; how well the rigid points of the mesh fit a head."""
     faces: int = 1

@@ -67,11 +67,13 @@ def measure(head: Doubles) -> Doubles:
 
     "up" is +y and "out" away from the midline, both in the rigid frame of the head, so that
     pose does not enter. `lid` and `underlid` are heights of the lids over the line between the
-    eye's corners, `gaze_*` the iris against the middle of that line, `*_red` the height of the
+    eye's corners, `brow_*` heights over both eyes' corners (nearer, so steadier than the frame of
+    the whole head), `gaze_*` the iris against the middle of that line, `*_red` the height of the
     red of the lips, `lip_gap` the opening between them, `protrusion` their depth.
     """
     x, y, z = head.T
     values: dict[str, float] = {}
+    eyes = y[[*_CORNERS[0], *_CORNERS[1]]].mean()
     for column, side in enumerate(_SIDES):
         sign = 1.0 if side == "Left" else -1.0
         inner, outer = _CORNERS[column]
@@ -83,8 +85,8 @@ def measure(head: Doubles) -> Doubles:
         values["underlid" + side] = float(y[lower].mean() - eye_y)
         values["gaze_out" + side] = float(sign * (x[iris] - eye_x))
         values["gaze_up" + side] = float(y[iris] - eye_y)
-        values["brow_inner" + side] = float(y[list(_BROW_INNER[column])].mean())
-        values["brow_outer" + side] = float(y[list(_BROW_OUTER[column])].mean())
+        values["brow_inner" + side] = float(y[list(_BROW_INNER[column])].mean() - eyes)
+        values["brow_outer" + side] = float(y[list(_BROW_OUTER[column])].mean() - eyes)
         values["corner_out" + side] = float(sign * x[corner].mean())
         values["corner_up" + side] = float(y[corner].mean())
         values["upper_lip" + side] = float(y[list(_UPPER_LIP[column])].mean())

@@ -27,8 +27,9 @@ Progress = Callable[[int, int | None], None]
 
 LONGEST_SIDE = 1280
 """Larger pictures are scaled down to this side, in pixels, before the face is looked for."""
-MOST_PIXELS = 2 * 1024**3
-"""Bytes of face pictures that `keep_pixels` may hold: about nine minutes."""
+MOST_PIXELS = 4 * 1024**3
+"""Bytes of face pictures that `keep_pixels` may hold: nearly five minutes. A Behaviour stores a
+channel with unobserved frames as float32, so four bytes a value are counted."""
 SPEECH = ("mfcc78", "energy", "pitch", "voice")
 
 
@@ -59,7 +60,8 @@ def perceive(
         tracker: what looks for the face; mediapipe's mesh by default. One passed in is not closed.
         speech: acoustic channels to measure.
         progress: called with (frames done, T or None) as the picture is read.
-        keep_pixels: add `pixels` [T, 3, 224, 224] uint8, a square around the followed face.
+        keep_pixels: add `pixels` [T, 3, 224, 224] in 0 to 255, a square around the followed
+            face; a square whose edge leaves the picture repeats the picture's edge.
 
     Raises:
         InputError: the file cannot be read, or has neither a face nor sound; `keep_pixels` of a
@@ -108,10 +110,11 @@ def _watch(
 ) -> None:
     """Follow the face through the film into `seen`."""
     expected = max(1, round(info.duration_s * FPS))
-    if seen.pixels is not None and expected * 3 * 224 * 224 > MOST_PIXELS:
+    needed = 4 * expected * 3 * 224 * 224
+    if seen.pixels is not None and needed > MOST_PIXELS:
         raise InputError(
             f"{path}: the face pictures of {info.duration_s:.0f} s would take "
-            f"{expected * 3 * 224 * 224 / 1024**3:.1f} GiB. Cut the film, or leave keep_pixels out."
+            f"{needed / 1024**3:.1f} GiB. Cut the film, or leave keep_pixels out."
         )
     with ExitStack() as stack:
         if tracker is None:
