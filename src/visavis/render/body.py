@@ -51,12 +51,16 @@ def body() -> list[Piece]:
     neck = _cast(_flesh, elevations, azimuth)
     follow = 0.9 * smoothstep(-15.0, -8.0, neck[:, 1])
     shadow = 0.58 + 0.42 * smoothstep(-9.5, -15.5, neck[:, 1])
-    skin = Piece(neck, grid_triangles(15, _COLUMNS, closed=True), Part.SKIN, shadow=shadow, follow=follow)
+    skin = Piece(
+        neck, grid_triangles(15, _COLUMNS, closed=True), Part.SKIN, shadow=shadow, follow=follow
+    )
 
     along = np.linspace(0.0, 1.0, 22)[:, None]
     elevations = np.radians(-45.0) * (1 - along) + neckline * along
     shirt = _cast(_cloth, elevations, azimuth)
-    cloth = Piece(shirt, grid_triangles(22, _COLUMNS, closed=True), Part.SHIRT, follow=np.zeros(len(shirt)))
+    cloth = Piece(
+        shirt, grid_triangles(22, _COLUMNS, closed=True), Part.SHIRT, follow=np.zeros(len(shirt))
+    )
     return [skin, cloth, _collar(shirt[-_COLUMNS:])]
 
 
@@ -78,5 +82,9 @@ def _collar(ring: Array) -> Piece:
     points = np.concatenate([*rows, rows[0]])
     triangles = grid_triangles(10, len(ring), closed=True)
     return Piece(
-        points, triangles, Part.SHIRT, shadow=np.full(len(points), 0.86), follow=np.zeros(len(points))
+        points,
+        triangles,
+        Part.SHIRT,
+        shadow=np.full(len(points), 0.86),
+        follow=np.zeros(len(points)),
     )

@@ -11,12 +11,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from visavis.channels import BLENDSHAPES
-from visavis.errors import InputError, MissingChannel
+from visavis.errors import InputError
 from visavis.render import rasteriser as raster
 from visavis.render.looks import DEFAULT, Look, linear, palette
 from visavis.render.mesh import PIVOT, Head, head
+from visavis.render.motion import Motion, motions
 from visavis.render.pieces import Part
 from visavis.render.rig import settle
+from visavis.render.text import greyed
 
 if TYPE_CHECKING:
     from visavis.behaviour import Behaviour
@@ -95,9 +97,9 @@ class _Dressed:
         self.soft: F32 = np.array([soft.get(p, 0.15) for p in Part], np.float32)[parts]
         iris = linear(of.eyes)
         ratio = lips / np.maximum(skin, 1e-3)
-        self.inks: F32 = np.stack(
-            [ratio, iris, iris * 0.22, np.array([0.50, 0.225, 0.0])]
-        ).astype(np.float32)
+        self.inks: F32 = np.stack([ratio, iris, iris * 0.22, np.array([0.50, 0.225, 0.0])]).astype(
+            np.float32
+        )
         self.starts, self.rows, self.deltas = _sparse(of.style)
 
 
@@ -180,8 +182,7 @@ def draw_head(
             f"blendshapes must have shape [52], but came as {list(weights.shape)}. "
             "For a whole clip use `draw`."
         )
-    if not SMALLEST <= size <= LARGEST:
-        raise InputError(f"size must lie in {SMALLEST} to {LARGEST} pixels, not {size}.")
+    _check_size(size)
     shift = np.clip(_three(translation, "translation"), -0.3, 0.3).astype(np.float32)
     who = _dressed(look)
     mesh, room = who.head, _ROOM
@@ -204,3 +205,40 @@ def draw_head(
         0.02, out,
     )  # fmt: skip
     return out
+
+
+def draw_motion(motion: Motion, frame: int, *, size: int = 256, look: Look = DEFAULT) -> U8:
+    """Frame `frame` of a motion, [size, size, 3] uint8; greyed with a mark where it is not known."""
+    picture = draw_head(
+        motion.blendshapes[frame],
+        motion.rotation[frame],
+        motion.translation[frame],
+        size=size,
+        look=look,
+    )
+    return picture if motion.known[frame] else greyed(picture)
+
+
+def draw(behaviour: Behaviour, *, size: int = 256, look: Look = DEFAULT) -> Iterator[U8]:
+    """Draw one clip (no leading axes) frame by frame, [size, size, 3] uint8 each.
+
+    Where coefficients were not observed the last known pose is held, greyed and marked "no data".
+    Without `rotation` or `translation` the head does not move.
+
+    Raises:
+        MissingChannel: there are no blendshapes (the text says how to make them).
+        InputError: leading axes, another convention, or a size out of range.
+    """
+    if behaviour.lead:
+        raise InputError(
+            f"the behaviour has leading axes {list(behaviour.lead)}; draw one clip, "
+            "e.g. behaviour[0], or all at once with render_video."
+        )
+    _check_size(size)
+    motion = motions(behaviour)[0]
+    return (draw_motion(motion, frame, size=size, look=look) for frame in range(len(motion)))
+
+
+def _check_size(size: int) -> None:
+    if not SMALLEST <= size <= LARGEST:
+        raise InputError(f"size must lie in {SMALLEST} to {LARGEST} pixels, not {size}.")

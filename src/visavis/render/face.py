@@ -196,7 +196,7 @@ def _elevations(of: Sheet, left: LidPose, right: LidPose) -> Array:
         elevation = np.where(near, moved, elevation) + np.where(sign * of.azimuth > 0, tilt, 0.0)
     t = of.azimuth / MOUTH_CORNER
     q = of.elevation - MOUTH_ROW
-    return np.asarray(elevation - 2.1 * np.clip(t * t, 0.0, 1.6) * np.exp(-((q / 7.0) ** 2)))
+    return np.asarray(elevation - 1.55 * np.clip(t * t, 0.0, 1.6) * np.exp(-((q / 7.0) ** 2)))
 
 
 def _directions(azimuth: Array, elevation: Array) -> Array:

@@ -14,7 +14,16 @@ from numpy.typing import NDArray
 
 from visavis.render import face
 from visavis.render.pieces import Part, Piece
-from visavis.render.sculpt import Array, ball, cast, cone, ellipsoid, grid_triangles, smoothstep, union
+from visavis.render.sculpt import (
+    Array,
+    ball,
+    cast,
+    cone,
+    ellipsoid,
+    grid_triangles,
+    smoothstep,
+    union,
+)
 
 CENTRE = np.array([0.0, 0.0, -1.0])
 """Where the polar grid is seen from, cm."""
@@ -49,7 +58,9 @@ class _Style:
     right: float = 0.0
 
 
-def _lump(p: Array, centre: tuple[float, float, float], radius: tuple[float, float, float]) -> Array:
+def _lump(
+    p: Array, centre: tuple[float, float, float], radius: tuple[float, float, float]
+) -> Array:
     d = (p - np.asarray(centre)) / np.asarray(radius)
     return np.exp(-np.sum(d * d, axis=-1))
 
@@ -116,7 +127,9 @@ def _hairline(style: _Style, azimuth: Array) -> Array:
     wrapped = (fine + 180.0) % 360.0 - 180.0
     line = np.interp(np.abs(wrapped), _TURNS, style.hairline)
     front = smoothstep(62.0, 18.0, np.abs(wrapped))
-    line = line + front * (style.left * smoothstep(-12, 34, wrapped) + style.right * smoothstep(12, -34, wrapped))
+    line = line + front * (
+        style.left * smoothstep(-12, 34, wrapped) + style.right * smoothstep(12, -34, wrapped)
+    )
     kernel = np.exp(-((np.arange(-12, 13) / 4.5) ** 2))
     smooth = np.convolve(line, kernel / kernel.sum(), "same")
     return np.radians(np.interp(azimuth, fine, smooth))
@@ -133,7 +146,7 @@ def covered(name: str, points: Array) -> NDArray[np.bool_]:
 def hair(name: str) -> list[Piece]:
     """The meshes of the hair style `name`, one of `STYLES`."""
     style = _STYLES[name]
-    columns = 112
+    columns = 104
     rows = 32 if name == "curls" else 22
     azimuth = np.degrees(np.arange(columns) / columns * 2 * np.pi) - 180.0
     edge = _hairline(style, azimuth)
@@ -160,7 +173,9 @@ def hair(name: str) -> list[Piece]:
     fade = np.repeat(1.0 - along**2, columns)
     radius = radius - 0.15 + (off + 0.15) * rounded + style.strands * groove * rounded * fade
     points = CENTRE + direction * radius[:, None]
-    tone = 1.0 + (0.10 * np.sin(31 * swirl + 0.7) + 0.07 * np.sin(53 * swirl)) * fade * (style.strands > 0)
+    tone = 1.0 + (0.10 * np.sin(31 * swirl + 0.7) + 0.07 * np.sin(53 * swirl)) * fade * (
+        style.strands > 0
+    )
     pieces = [Piece(points, grid_triangles(rows, columns, closed=True), Part.HAIR, shadow=tone)]
     if name == "bun":
         pieces.append(_knot())
@@ -171,15 +186,23 @@ def _knot() -> Piece:
     """A bun on the crown."""
     middle = np.array([0.0, 11.6, -5.4])
     rows, columns = 12, 24
-    polar, phi = np.meshgrid(np.linspace(3.0, 0.02, rows), np.arange(columns) / columns * 2 * np.pi, indexing="ij")
+    polar, phi = np.meshgrid(
+        np.linspace(3.0, 0.02, rows), np.arange(columns) / columns * 2 * np.pi, indexing="ij"
+    )
     direction = np.stack(
         [np.sin(phi) * np.sin(polar), np.cos(polar), np.cos(phi) * np.sin(polar)], axis=-1
     ).reshape(-1, 3)
 
     def shape(p: Array) -> Array:
-        return union(ball(p, (0.0, 11.6, -5.4), 2.6), cone(p, (0.0, 9.0, -4.0), (0.0, 11.0, -5.0), 2.2, 1.8), 0.6)
+        return union(
+            ball(p, (0.0, 11.6, -5.4), 2.6),
+            cone(p, (0.0, 9.0, -4.0), (0.0, 11.0, -5.0), 2.2, 1.8),
+            0.6,
+        )
 
     points = cast(shape, middle, direction)
     groove = np.sin(9.0 * phi.ravel() + 3.0 * polar.ravel())
     points = points + direction * (0.09 * groove)[:, None]
-    return Piece(points, grid_triangles(rows, columns, closed=True), Part.HAIR, shadow=1.0 + 0.08 * groove)
+    return Piece(
+        points, grid_triangles(rows, columns, closed=True), Part.HAIR, shadow=1.0 + 0.08 * groove
+    )

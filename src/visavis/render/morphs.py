@@ -74,6 +74,11 @@ def _left(at: Place, width: float = 0.9) -> Array:
     return smoothstep(0.0, width, at.p[:, 0])
 
 
+def _half(at: Place) -> Array:
+    """1 on the left half, with a blend across the middle, so that both halves together make a whole."""
+    return smoothstep(-0.6, 0.6, at.p[:, 0])
+
+
 def _front(at: Place) -> Array:
     return smoothstep(1.0, 4.0, at.p[:, 2])
 
@@ -145,18 +150,20 @@ def mouth_smile(at: Place) -> Array:
     """Zygomaticus: the corner goes out, up and back; the cheek swells above it."""
     c = _corner(at)
     cheek = _bump(at, (4.1, -2.9, 6.0), (2.0, 1.7, 3.0)) * _left(at)
+    lift = _lips(at, above=1.2) * at.above * _half(at) * _arch(at.t)
     fold = _bump(at, (3.2, -4.7, 7.2), (0.7, 1.2, 2.0)) * _left(at)
     return (
         _shift(c, 0.85, 0.95, -0.45)
         + _shift(cheek, 0.18, 0.42, 0.38)
         + _shift(fold, 0.1, 0.2, -0.12)
+        + _shift(lift, y=0.2)
     )
 
 
 def mouth_frown(at: Place) -> Array:
     """The corner goes down."""
     c = _corner(at)
-    return _shift(c, 0.12, -1.0, -0.1) + _shift(
+    return _shift(c, 0.12, -0.88, -0.1) + _shift(
         _bump(at, (2.2, -8.2, 7.0), 1.3) * _left(at), 0.0, -0.2, 0.2
     )
 
@@ -175,7 +182,7 @@ def mouth_stretch(at: Place) -> Array:
 
 def mouth_upper_up(at: Place) -> Array:
     """The left half of the upper lip rises."""
-    side = np.exp(-(((at.t - 0.5) / 0.42) ** 2)) * _left(at, 0.8)
+    side = np.exp(-(((at.t - 0.36) / 0.5) ** 2)) * _half(at)
     fold = _bump(at, (2.3, -4.3, 7.4), 1.1) * _left(at)
     return _shift(_lips(at, above=1.5) * at.above * side, 0.0, 0.62, 0.12) + _shift(
         fold, 0.1, 0.25, 0.15
@@ -184,7 +191,7 @@ def mouth_upper_up(at: Place) -> Array:
 
 def mouth_lower_down(at: Place) -> Array:
     """The left half of the lower lip drops and shows the teeth."""
-    side = np.exp(-(((at.t - 0.5) / 0.42) ** 2)) * _left(at, 0.8)
+    side = np.exp(-(((at.t - 0.36) / 0.5) ** 2)) * _half(at)
     return _shift(_lips(at, below=1.6) * ~at.above * side, 0.05, -0.68, 0.05)
 
 

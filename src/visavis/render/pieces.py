@@ -12,9 +12,12 @@ from visavis.render import face
 from visavis.render.rasteriser import EYE, PLAIN
 from visavis.render.sculpt import (
     Array,
+    carve,
     cast,
+    ellipsoid,
     grid_triangles,
     smoothstep,
+    union,
 )
 
 
@@ -117,7 +120,7 @@ def lid_margin(
         triangles = grid_triangles(2, len(edge))
         if not upper:
             triangles = triangles[:, ::-1]
-        shade = 0.75 if upper else 0.95
+        shade = 0.0 if upper else 0.95
         pieces.append(
             Piece(
                 across,
@@ -150,6 +153,7 @@ def lid_margin(
             strip,
             np.concatenate([triangles, triangles[:, ::-1]]).astype(np.int32),
             Part.LASH,
+            shadow=np.zeros(len(strip)),
             bound=np.tile(edges[1], 3),
         )
     )
@@ -260,12 +264,11 @@ def tongue() -> Piece:
 
 def brow() -> Piece:
     """The left eyebrow: a soft ridge laid on the skin."""
-    along = np.linspace(0.0, 1.0, 17)
+    along = np.linspace(0.0, 1.0, 21) ** 1.25
     x = 1.25 + 3.95 * along
     y = 2.35 + 0.62 * np.sin(np.pi * (0.12 + 0.62 * along)) - 0.55 * along**2.2
-    height = (
-        0.40 * np.clip(1.0 - along**2.6, 0.0, None) ** 0.7 * smoothstep(-0.1, 0.16, along) + 0.03
-    )
+    ends = np.sqrt(1.0 - (1.0 - np.clip(along / 0.14, 0.0, 1.0)) ** 2)
+    height = 0.42 * np.clip(1.0 - along**2.6, 0.0, None) ** 0.7 * (0.2 + 0.8 * ends) + 0.03
     rows, across = [], np.linspace(-1.0, 1.0, 7)
     start = np.array([0.0, -0.5, 0.0])
     for step in across:
@@ -278,27 +281,37 @@ def brow() -> Piece:
     return Piece(np.concatenate(rows), triangles, Part.BROW)
 
 
+_EAR = np.array([7.2, -0.7, -1.2])
+
+
+def _ear_clay(p: Array) -> Array:
+    """A flat pebble leaning out towards the back, with a bowl and a fold, about its own centre."""
+    d = p - _EAR
+    lean = 0.42
+    x = np.cos(lean) * d[..., 0] + np.sin(lean) * d[..., 2]
+    z = -np.sin(lean) * d[..., 0] + np.cos(lean) * d[..., 2]
+    # Fuller above, narrow at the lobe, tilted back.
+    local = np.stack([x, d[..., 1], z + 0.16 * d[..., 1]], axis=-1)
+    shape = ellipsoid(local, (0.0, 0.35, -0.1), (0.72, 1.75, 1.35))
+    shape = union(shape, ellipsoid(local, (-0.05, -1.25, 0.2), (0.55, 0.95, 0.8)), 0.5)
+    bowl = ellipsoid(local, (0.95, 0.05, 0.05), (0.75, 1.1, 0.72))
+    scoop = ellipsoid(local, (0.9, 0.95, -0.15), (0.5, 0.62, 0.75))
+    return carve(carve(shape, bowl, 0.3), scoop, 0.35)
+
+
 def ear() -> Piece:
     """The left ear: a shell with a rim, a bowl and a lobe."""
-    rows, columns = 12, 28
-    r = np.linspace(0.0, 1.0, rows)
-    turn = np.arange(columns) / columns * 2 * np.pi
-    radius, angle = np.meshgrid(r, turn, indexing="ij")
-    up, out = np.sin(angle), np.cos(angle)
-    # Front of the ear lies at -out; the upper back is fullest, the lobe narrow.
-    wide = 1.25 * (1.0 + 0.22 * up) * np.where(out > 0, 1.0, 0.72)
-    tall = np.where(up > 0, 1.75, 1.85)
-    plane_y, plane_z = tall * radius * up, -wide * radius * out
-    rim = 0.62 * np.exp(-(((radius - 0.8) / 0.13) ** 2)) * smoothstep(-1.25, 0.1, out)
-    bowl = -0.25 * np.exp(-((radius / 0.42) ** 2))
-    fold = 0.30 * np.exp(-(((radius - 0.5) / 0.12) ** 2)) * smoothstep(-0.2, 0.8, out + 0.3 * up)
-    lift = 0.62 + rim + bowl + fold - 1.9 * smoothstep(0.84, 1.0, radius)
-    x = 6.72 + 0.36 * (-plane_z) + lift * 0.85
-    points = np.stack([x, -0.7 + plane_y, -0.55 + plane_z * 0.92 - 0.12 * plane_y], axis=-1)
-    triangles = grid_triangles(rows, columns, closed=True)
-    shadow = (
-        1.0
-        - 0.45 * np.exp(-((radius / 0.45) ** 2))
-        - 0.25 * np.exp(-(((radius - 0.64) / 0.08) ** 2))
+    rows, columns = 22, 28
+    polar, turn = np.meshgrid(
+        np.linspace(0.02, np.pi - 0.9, rows),
+        np.arange(columns) / columns * 2 * np.pi,
+        indexing="ij",
     )
-    return Piece(points.reshape(-1, 3), triangles, Part.SKIN, kind=PLAIN, shadow=shadow.ravel())
+    # The pole points outwards, where the detail is; the far side is inside the head.
+    direction = np.stack(
+        [np.cos(polar), np.sin(polar) * np.sin(turn), np.sin(polar) * np.cos(turn)], axis=-1
+    ).reshape(-1, 3)
+    origin = _EAR - np.array([0.15, 0.0, 0.0])
+    points = cast(_ear_clay, origin, direction, far=5.0)
+    triangles = grid_triangles(rows, columns, closed=True)
+    return Piece(points, triangles, Part.SKIN)

@@ -162,7 +162,10 @@ def light(
             total += (0.16 + 0.14 * sky) * occlusion[v] * (1.0 + soft[v] * (0.1 - 0.1 * channel))
             out[v, channel] = (
                 albedo[v, channel] * total
-                + lamps[2, 3 + channel] * edge * occlusion[v] ** 2 * (0.35 + 0.65 * albedo[v, channel])
+                + lamps[2, 3 + channel]
+                * edge
+                * occlusion[v] ** 2
+                * (0.35 + 0.65 * albedo[v, channel])
                 + lamps[3, 3 + channel] * gleam * occlusion[v]
             )
 
