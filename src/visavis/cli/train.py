@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from visavis import __version__, pretrained, recipes
+from visavis.behaviour import Behaviour
 from visavis.cli.console import bar
 from visavis.cli.react import ready
 from visavis.corpora import SimulatedDyads, collate
@@ -23,6 +24,8 @@ from visavis.files import atomic_path
 from visavis.models._base import ReactionModel
 from visavis.recipes import Recipe
 from visavis.training.loop import train
+
+Listeners = dict[str, Behaviour]
 
 LIMIT = 4 * 2**20
 """Bytes that one bundled weight may have."""
@@ -49,6 +52,7 @@ def run(
     model = recipes.build(recipe)
     training = _dyads("train", recipe, quiet=quiet)
     validation = _dyads("val", recipe, quiet=quiet) if recipe.training.steps else []
+    listeners = {dyad.id: dyad.listener for dyad in training}
     console = Console(stderr=True, quiet=quiet)
     with bar("training", quiet=quiet) as progress:
 
@@ -60,10 +64,10 @@ def run(
 
         history = train(
             model,
-            lambda step: _draw(training, recipe, step),
+            lambda step: _draw(training, listeners, recipe, step),
             recipe.training,
             fit_on=_once(training),
-            validate=(lambda m: _score(m, validation)) if validation else None,
+            validate=(lambda m: _score(m, validation, recipe)) if validation else None,
             progress=report,
         )
     trained = {
@@ -104,7 +108,7 @@ def _dyads(split: Literal["train", "val"], recipe: Recipe, *, quiet: bool) -> li
     return found
 
 
-def _draw(dyads: list[Dyad], recipe: Recipe, step: int) -> Batch:
+def _draw(dyads: list[Dyad], listeners: Listeners, recipe: Recipe, step: int) -> Batch:
     """The batch of a step, a function of seed and step alone."""
     rng = np.random.default_rng((recipe.seed, step))
     chosen = rng.choice(len(dyads), size=min(recipe.training.batch, len(dyads)), replace=False)
@@ -113,6 +117,7 @@ def _draw(dyads: list[Dyad], recipe: Recipe, step: int) -> Batch:
         crop=recipe.corpus.crop,
         targets=recipe.corpus.targets,
         rng=rng,
+        listener=listeners.__getitem__,
     )
 
 
@@ -121,7 +126,7 @@ def _once(dyads: list[Dyad]) -> Iterator[Batch]:
         yield collate(dyads[start : start + 8], crop=None, targets=1)
 
 
-def _score(model: ReactionModel[Any], dyads: list[Dyad]) -> float:
+def _score(model: ReactionModel[Any], dyads: list[Dyad], recipe: Recipe) -> float:
     """Mean over validation clips of the model's own loss, with fixed draws."""
     import torch
 
@@ -129,7 +134,9 @@ def _score(model: ReactionModel[Any], dyads: list[Dyad]) -> float:
     with torch.random.fork_rng(devices=[]), model.sampling():
         torch.manual_seed(0)
         for start in range(0, len(dyads), 8):
-            batch = collate(dyads[start : start + 8], crop=256, targets=1, rng=start)
+            batch = collate(
+                dyads[start : start + 8], crop=256, targets=recipe.corpus.targets, rng=0
+            )
             terms = model.loss(batch)
             total += float(sum(x for n, x in terms.items() if not n.startswith("log/"))) * len(
                 batch

@@ -26,10 +26,10 @@ from visavis.behaviour import Behaviour
 from visavis.channels import GROUPS, STANDARD
 from visavis.dyad import Batch, Persona
 from visavis.models._base import STRICT, ReactionConfig, ReactionModel
+from visavis.models._trans_vae_losses import objective_terms
 from visavis.models._trans_vae_online import OnlineBranch, OnlineState, TransVAESession
 from visavis.nn.attention import DecoderLayer, sinusoid
 from visavis.nn.gaussian import Gaussian, TokenGaussian
-from visavis.nn.losses import energy_diversity, squared_error
 from visavis.nn.standardise import RunningMoments, Standardise
 
 COEFFICIENTS, ATTRIBUTES = 58, 25
@@ -49,6 +49,12 @@ class TransVAEConfig(ReactionConfig):
     """Frames a window, online."""
     past: int = Field(default=750, gt=0)
     """Own past frames that an online window attends; longer conversations forget older ones."""
+    redraw: int = Field(default=1, ge=0)
+    """Online, windows between fresh draws of noise; 0 keeps one draw for the conversation."""
+    objective: Literal["paper", "appropriate"] = "paper"
+    """"paper": the paired listener alone, a diversity pooled over channels. "appropriate": every
+    draw against the appropriate listener nearest to it, agreement in time beside the squared
+    error, and variety channel by channel up to that of the real appropriate listeners."""
     kl_weight: float = Field(default=1e-5, ge=0)
     pose_weight: float = Field(default=10.0, ge=0)
     diversity_weight: float = Field(default=10.0, ge=0)
@@ -108,6 +114,8 @@ class TransVAE(ReactionModel[TransVAEConfig]):
     """See the module's text; a `SplitModel`."""
 
     config_class = TransVAEConfig
+    # the first decoder layer attends to one token, the latent: no query or key changes that
+    inert = ("decoder.0.cross_attention.query", "decoder.0.cross_attention.key")
 
     def __init__(self, config: TransVAEConfig) -> None:
         super().__init__(config)
@@ -184,15 +192,16 @@ class TransVAE(ReactionModel[TransVAEConfig]):
         return {"coefficients": coefficients, "attributes": self.attributes(coefficients, hidden)}
 
     def base_loss(self, distribution: Gaussian, latent: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """Reconstruction of the paired listener, KL and diversity (spec section 4.3).
-
-        Two draws [B, 2, 1, C] are needed; the second has no gradient, as in the released code.
-        """
-        frames = batch.listener.frames
-        first = self.decode(latent[:, :1], frames)
-        with torch.no_grad():
-            second = self.decode(latent[:, 1:2], frames)
-        return self._terms(first, second, distribution.kl().mean(), batch)
+        """The configured objective for two draws [B, 2, 1, C] (`_trans_vae_losses`)."""
+        inside = None if batch.lengths is None else batch.listener.inside()
+        if self.config.objective == "appropriate":
+            draws = self.decode(latent, batch.listener.frames, inside=inside)
+        else:  # the second draw has no gradient, as in the released code
+            first = self.decode(latent[:, :1], batch.listener.frames, inside=inside)
+            with torch.no_grad():
+                second = self.decode(latent[:, 1:], batch.listener.frames, inside=inside)
+            draws = {n: torch.cat([first[n], second[n]], 1) for n in first}
+        return objective_terms(self.config, draws, distribution.kl().mean(), batch)
 
     # ------------------------------------------------------------------ decoder
 
@@ -212,7 +221,7 @@ class TransVAE(ReactionModel[TransVAEConfig]):
         queries = first.after_self(
             queries, first.self_attention(queries, queries, causal=True)
         ).expand(len(memory), -1, -1)
-        x = first.after_cross(queries, first.cross_attention(queries, memory))
+        x = first.after_cross(queries, first.cross_attention.of_one(memory))
         seen = None
         if inside is not None:
             seen = inside.repeat_interleave(samples, dim=0)[:, None, None]
@@ -222,7 +231,13 @@ class TransVAE(ReactionModel[TransVAEConfig]):
 
     def attributes(self, coefficients: Tensor, hidden: Tensor) -> Tensor:
         """[..., 58] and [..., C] to AU probabilities, V/A and expressions, [..., 25]."""
-        raw = self.to_attributes(torch.cat([coefficients, hidden], dim=-1))
+        one, two = self.to_attributes
+        if not torch.is_grad_enabled():  # two linear maps in a row are one, and cheaper
+            weight, bias = two.weight @ one.weight, two.bias + two.weight @ one.bias
+            raw = nn.functional.linear(coefficients, weight[:, :COEFFICIENTS], bias)
+            raw = raw + nn.functional.linear(hidden, weight[:, COEFFICIENTS:])
+        else:
+            raw = self.to_attributes(torch.cat([coefficients, hidden], dim=-1))
         au, va, expression = raw.split([15, 2, 8], dim=-1)
         return torch.cat([au.sigmoid(), va.tanh(), expression.softmax(-1)], dim=-1)
 
@@ -271,8 +286,9 @@ class TransVAE(ReactionModel[TransVAEConfig]):
         assert self.online is not None
 
         def noise(window: Tensor) -> Tensor:
-            width = (self.config.width,)
-            return self.draw(seeds, num_samples, "trans_vae/latent", window, width)
+            width, redraw = (self.config.width,), self.config.redraw
+            index = window // redraw if redraw else torch.zeros_like(window)
+            return self.draw(seeds, num_samples, "trans_vae/latent", index, width)
 
         return self.online.step(self, features, state, noise, inside)
 
@@ -312,52 +328,35 @@ class TransVAE(ReactionModel[TransVAEConfig]):
         return self.base_loss(distribution, expanded.at(noise)[:, :, None], batch)
 
     def _online_loss(self, features: Tensor, batch: Batch) -> dict[str, Tensor]:
-        assert self.online is not None
-        first, kl = self._unrolled(features)
-        with torch.no_grad():
-            second, _ = self._unrolled(features)
-        return self._terms(first, second, kl, batch)
+        if self.config.objective == "appropriate":
+            draws, kl = self._unrolled(features, 2)
+        else:
+            first, kl = self._unrolled(features, 1)
+            with torch.no_grad():
+                second, _ = self._unrolled(features, 1)
+            draws = {n: torch.cat([first[n], second[n]], 1) for n in first}
+        return objective_terms(self.config, draws, kl, batch)
 
-    def _unrolled(self, features: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-        """One draw of every window, [B, 1, T, ...], and the mean KL over windows."""
+    def _unrolled(self, features: Tensor, samples: int) -> tuple[dict[str, Tensor], Tensor]:
+        """Draws of every window in turn, [B, K, T, ...], and the mean KL over windows."""
         assert self.online is not None
-        shape = (len(features), 1, self.config.width)
-        state, parts, kls = self.online.start(self, len(features), 1), [], []
+        shape = (len(features), samples, self.config.width)
+        kept = torch.randn(shape, device=features.device)
+
+        def noise(window: Tensor) -> Tensor:
+            nonlocal kept
+            redraw = self.config.redraw
+            if redraw and int(window[0]) % redraw == 0:
+                kept = torch.randn(shape, device=features.device)
+            return kept
+
+        state, parts, kls = self.online.start(self, len(features), samples), [], []
         for chunk in features.split(self.config.window, dim=1):
-            state, out, distribution = self.online.step(
-                self, chunk, state, lambda _: torch.randn(shape, device=features.device), None
-            )
+            state, out, distribution = self.online.step(self, chunk, state, noise, None)
             parts.append(out)
             kls.append(distribution.kl().mean())
         joined = {n: torch.cat([p[n] for p in parts], dim=2) for n in parts[0]}
         return joined, torch.stack(kls).mean()
-
-    def _terms(
-        self, first: dict[str, Tensor], second: dict[str, Tensor], kl: Tensor, batch: Batch
-    ) -> dict[str, Tensor]:
-        listener, inside = batch.listener, batch.listener.inside()
-
-        def error(predicted: Tensor, *names: str) -> Tensor:
-            real = torch.cat([listener.filled(n) for n in names], dim=-1)
-            mask = inside.clone()
-            for n in names:
-                mask &= listener.mask(n)
-            return squared_error(predicted, real, mask)
-
-        coefficients, attributes = first["coefficients"][:, 0], first["attributes"][:, 0]
-        weights = self.config
-        return {
-            "attributes": error(attributes, *GROUPS["attributes"]),
-            "blendshapes": error(coefficients[..., :52], "blendshapes"),
-            "pose": weights.pose_weight * error(coefficients[..., 52:], "rotation", "translation"),
-            "kl": weights.kl_weight * kl,
-            "log/kl": kl.detach(),
-            "diversity": weights.diversity_weight
-            * (
-                energy_diversity(coefficients, second["coefficients"][:, 0])
-                + energy_diversity(attributes, second["attributes"][:, 0])
-            ),
-        }
 
 
 def _observed_rows(behaviour: Behaviour, names: tuple[str, ...]) -> Tensor:

@@ -18,6 +18,26 @@ def sinusoid(positions: Tensor, width: int) -> Tensor:
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(-2)[:, :width]
 
 
+def causal_attention(queries: Tensor, keys: Tensor, values: Tensor, *, block: int = 128) -> Tensor:
+    """Causal attention over [..., T, c], a block of queries at a time.
+
+    The CPU kernel computes the masked upper half too; a block only meets the keys up to its end,
+    which saves nearly half of the work. GPU kernels skip masked blocks themselves.
+    """
+    frames = queries.shape[-2]
+    if queries.is_cuda or frames <= block:
+        return F.scaled_dot_product_attention(queries, keys, values, is_causal=True)
+    parts = []
+    for start in range(0, frames, block):
+        stop = min(start + block, frames)
+        mask = torch.ones(stop - start, stop, dtype=torch.bool, device=queries.device).tril(start)
+        part = F.scaled_dot_product_attention(
+            queries[..., start:stop, :], keys[..., :stop, :], values[..., :stop, :], attn_mask=mask
+        )
+        parts.append(part.transpose(-2, -3))  # the kernel's own memory order: no copy
+    return torch.cat(parts, dim=-3).transpose(-2, -3)
+
+
 class Attention(nn.Module):
     """Multi-head attention with separate query, key, value and output projections.
 
@@ -55,16 +75,24 @@ class Attention(nn.Module):
         causal: bool = False,
     ) -> Tensor:
         """Queries from x [B, T, C] over keys and values; mask bool, True = seen, [.., T, S]."""
-        mixed = F.scaled_dot_product_attention(
-            self.split(self.query(x)),
-            keys,
-            values,
-            attn_mask=mask,
-            dropout_p=self.dropout if self.training else 0.0,
-            is_causal=causal,
-        )
+        queries, dropout = self.split(self.query(x)), self.dropout if self.training else 0.0
+        if causal and mask is None and not dropout:
+            mixed = causal_attention(queries, keys, values)
+        else:
+            mixed = F.scaled_dot_product_attention(
+                queries, keys, values, attn_mask=mask, dropout_p=dropout, is_causal=causal
+            )
         joined: Tensor = self.out(mixed.transpose(-2, -3).flatten(-2))
         return joined
+
+    def of_one(self, memory: Tensor) -> Tensor:
+        """What any query gets from a memory of a single token [B, 1, C]: its value, [B, 1, C].
+
+        The softmax over one key is 1 whatever the query is, so query and key are not computed.
+        """
+        value = F.dropout(self.split(self.value(memory)), self.dropout, self.training)
+        out: Tensor = self.out(value.transpose(-2, -3).flatten(-2))
+        return out
 
     def forward(
         self, x: Tensor, memory: Tensor, *, mask: Tensor | None = None, causal: bool = False

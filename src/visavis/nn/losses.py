@@ -32,3 +32,39 @@ def energy_diversity(first: Tensor, second: Tensor, *, scale: float = 100.0) -> 
     """
     distance = ((first - second) ** 2).flatten(1).sum(-1)
     return torch.exp(-distance / scale).mean()
+
+
+def concordance(predicted: Tensor, real: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Concordance correlation over time a channel (Lin, 1989): [..., T, C] to [..., C].
+
+    A channel that is constant in `real` gives NaN: it has nothing to agree with. Frames where
+    mask [..., T] is False count for nothing.
+    """
+    weights = torch.ones_like(real[..., :1]) if mask is None else mask[..., None].to(real.dtype)
+    total = weights.sum(-2).clamp(min=1)
+
+    def mean(x: Tensor) -> Tensor:
+        return (x * weights).sum(-2) / total
+
+    centred_p = predicted - mean(predicted)[..., None, :]
+    centred_r = real - mean(real)[..., None, :]
+    variance_r = mean(centred_r**2)
+    agreement = 2 * mean(centred_p * centred_r)
+    spread = mean(centred_p**2) + variance_r + (mean(predicted) - mean(real)) ** 2
+    return torch.where(variance_r > 1e-6, agreement / spread.clamp(min=1e-8), torch.nan)
+
+
+def nearest(costs: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Least of the costs [..., N] among the targets that are there (mask), and its index."""
+    least = costs.masked_fill(~mask, float("inf")).min(-1)
+    return least.values, least.indices
+
+
+def spread_hinge(first: Tensor, second: Tensor, wanted: Tensor) -> Tensor:
+    """How far two draws fall short of the wanted variety, channel by channel.
+
+    Draws [B, T, C], wanted mean squared differences [C]. A channel that is varied enough costs
+    nothing and cannot pay for another: a pooled diversity is met by one noisy channel alone.
+    """
+    got = ((first - second) ** 2).mean((0, 1))
+    return (torch.relu(wanted - got) / wanted.clamp(min=1e-4)).mean()

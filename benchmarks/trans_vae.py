@@ -1,0 +1,59 @@
+"""Trans-VAE, ten reactions to 30 s from feature tokens: the published layout beside ours.
+
+Published: ten separate passes, each encoding the clip; stock layers with a float mask a head;
+online, every window encodes the whole prefix again. Random weights, published sizes, one thread.
+
+    python benchmarks/trans_vae.py
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from benchmarks._timing import cpu_seconds, machine, show, side_by_side
+from benchmarks.peers.trans_vae import PublishedTransVAE
+from visavis.models.trans_vae import TransVAE, TransVAEConfig
+
+FRAMES, SAMPLES = 750, 10
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    print(machine())
+    features = torch.randn(1, FRAMES, 128)
+    seeds = torch.zeros(1, dtype=torch.int64)
+    with torch.inference_mode():
+        ours = TransVAE(TransVAEConfig()).eval()
+        published = PublishedTransVAE(ours)
+        noise = torch.randn(SAMPLES, 1, 128)
+        one = cpu_seconds(lambda: published(features, noise[0]))
+        print(f"one published pass: {one:.2f} CPU s (the specification measured 0.66)")
+        show(
+            "offline, 10 x 30 s",
+            *side_by_side(
+                lambda: [published(features, noise[i]) for i in range(SAMPLES)],
+                lambda: ours.react_to_features(features, seeds, SAMPLES),
+            ),
+        )
+        ours = TransVAE(TransVAEConfig(online=True, window=16)).eval()
+        published = PublishedTransVAE(ours)
+        windows = torch.randn(1, FRAMES // 16 + 1, 128)
+        one = cpu_seconds(lambda: published.forward_online(features, windows))
+        print(f"one published online pass, w = 16: {one:.2f} CPU s (specification: 7.6)")
+        show(
+            "online w = 16, 1 x 30 s",
+            *side_by_side(
+                lambda: published.forward_online(features, windows),
+                lambda: ours.react_to_features(features, seeds, 1),
+                runs=1,
+            ),
+        )
+
+
+if __name__ == "__main__":
+    main()
