@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numba
 
@@ -16,8 +16,10 @@ def compiled(function: F) -> F:
     Numba refuses to compile at all when asked for a cache it can put nowhere, so that refusal is
     answered by compiling anew in each process (some seconds on the first call).
     """
-    options = {"nogil": True, "error_model": "numpy"}
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+    compiler: Any = numba.njit
     try:
-        return numba.njit(function, cache=True, **options)  # type: ignore[no-any-return]
+        made: F = compiler(function, cache=True, **options)
     except RuntimeError:
-        return numba.njit(function, **options)  # type: ignore[no-any-return]
+        made = compiler(function, **options)
+    return made

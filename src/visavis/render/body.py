@@ -1,4 +1,4 @@
-"""Neck, chest and a shirt with a round collar. The body stays where it is; the neck bends to the head."""
+"""Neck, chest and a shirt with a round collar. The body stays; the neck bends to the head."""
 
 from __future__ import annotations
 

@@ -50,7 +50,16 @@ _LAMPS = np.array(
     np.float32,
 )
 _CATCH = np.array([_unit(-0.27, 0.33, 0.9), _unit(0.26, -0.22, 0.94)], np.float32)
-_NO_TURN = np.eye(3, dtype=np.float32)
+_SHEEN = {
+    Part.SKIN: 0.32, Part.LID: 0.4, Part.MOUTH: 0.3, Part.EYEBALL: 0.0, Part.LASH: 0.0,
+    Part.BROW: 0.1, Part.TEETH: 0.9, Part.TONGUE: 1.2, Part.HAIR: 0.5, Part.SHIRT: 0.05,
+}  # fmt: skip
+"""Strength of highlights."""
+_SOFT = {
+    Part.SKIN: 1.0, Part.LID: 1.0, Part.MOUTH: 1.0, Part.TONGUE: 1.0, Part.TEETH: 0.8,
+    Part.EYEBALL: 0.7,
+}  # fmt: skip
+"""How far light creeps round the terminator; 0.15 elsewhere."""
 
 
 @lru_cache(maxsize=1)
@@ -86,15 +95,11 @@ class _Dressed:
         self.albedo: F32 = np.where(on_skin, albedo * (1 - blush + blush * flush), albedo).astype(
             np.float32
         )
-        sheen = {Part.SKIN: 0.32, Part.LID: 0.4, Part.MOUTH: 0.3, Part.TEETH: 0.9, Part.TONGUE: 1.2,
-                 Part.HAIR: 0.5, Part.EYEBALL: 0.0, Part.BROW: 0.1, Part.LASH: 0.0, Part.SHIRT: 0.05}  # fmt: skip
-        soft = {Part.SKIN: 1.0, Part.LID: 1.0, Part.MOUTH: 1.0, Part.TONGUE: 1.0, Part.TEETH: 0.8,
-                Part.EYEBALL: 0.7}  # fmt: skip
-        self.sheen: F32 = np.array([sheen[p] for p in Part], np.float32)[parts]
+        self.sheen: F32 = np.array([_SHEEN[p] for p in Part], np.float32)[parts]
         self.sheen = self.sheen * np.where(
             (parts == Part.SKIN) & (self.head.paint[:, 0] > 0.0), 1.3, 1.0
         ).astype(np.float32)
-        self.soft: F32 = np.array([soft.get(p, 0.15) for p in Part], np.float32)[parts]
+        self.soft: F32 = np.array([_SOFT.get(p, 0.15) for p in Part], np.float32)[parts]
         iris = linear(of.eyes)
         ratio = lips / np.maximum(skin, 1e-3)
         self.inks: F32 = np.stack([ratio, iris, iris * 0.22, np.array([0.50, 0.225, 0.0])]).astype(
@@ -137,7 +142,7 @@ _ROOM = _Room()
 
 
 def turn(rotation: ArrayLike) -> F32:
-    """R = Ry Rx Rz [3, 3] of (pitch, yaw, roll) radians; positive pitch looks down, yaw turns left."""
+    """R = Ry Rx Rz [3, 3] of (pitch, yaw, roll) radians; positive pitch is down, yaw left."""
     pitch, yaw, roll = np.asarray(rotation, np.float64)
     cx, sx, cy, sy, cz, sz = (f(a) for a in (pitch, yaw, roll) for f in (np.cos, np.sin))
     rx = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
@@ -193,7 +198,8 @@ def draw_head(
     raster.pose(room.points, mesh.follow, turn(_three(rotation, "rotation")), PIVOT, shift)
     raster.vertex_normals(room.points, mesh.triangles, room.normals)
     raster.light(
-        room.points, room.normals, who.albedo, mesh.occlusion, who.sheen, who.soft, _LAMPS, EYE_Z, room.colours
+        room.points, room.normals, who.albedo, mesh.occlusion, who.sheen, who.soft, _LAMPS,
+        EYE_Z, room.colours,
     )  # fmt: skip
     side = float(size * raster.SAMPLES)
     raster.project(room.points, EYE_Z, side * EYE_Z / FRAME, side / 2.0, DROP, room.screen)
@@ -201,14 +207,14 @@ def draw_head(
     out = np.empty((size, size, 3), np.uint8)
     raster.shade(
         room.near, room.face, room.screen, mesh.triangles, mesh.kind, mesh.group, room.colours,
-        mesh.paint, room.normals, who.inks, _CATCH, *_background(size, look.sky, look.ground), _encode(),
-        0.02, out,
+        mesh.paint, room.normals, who.inks, _CATCH, *_background(size, look.sky, look.ground),
+        _encode(), 0.02, out,
     )  # fmt: skip
     return out
 
 
 def draw_motion(motion: Motion, frame: int, *, size: int = 256, look: Look = DEFAULT) -> U8:
-    """Frame `frame` of a motion, [size, size, 3] uint8; greyed with a mark where it is not known."""
+    """Frame `frame` of a motion, [size, size, 3] uint8; greyed with a mark if not known."""
     picture = draw_head(
         motion.blendshapes[frame],
         motion.rotation[frame],

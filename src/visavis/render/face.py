@@ -1,14 +1,15 @@
-"""The skin of the head: one sheet over the sphere, slit at the eyes and the mouth, cast onto a clay face.
+"""The skin of the head: one sheet over the sphere, slit at eyes and mouth, cast onto a clay face.
 
-The sheet is a grid of azimuth and elevation seen from a point inside the skull. Along each eye and the
-mouth a row of vertices is doubled, so the lower and the upper edge may part; rows beside a slit make way
-for the opening and lie still further off. Rings run inwards from the edges: lid margins that end inside
-the eyeball, and the lining of the mouth.
+The sheet is a grid of azimuth and elevation seen from a point inside the skull. Along each eye and
+the mouth a row of vertices is doubled, so that the lower and the upper edge may part; rows beside a
+slit make way for the opening and lie still further off. Lid margins and the lining of the mouth
+begin at the edges and are pieces of their own.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +56,7 @@ _ELEVATIONS = (
 def _spread(stops: tuple[tuple[float, int], ...]) -> Array:
     """Values from stop to stop, each stretch cut into the stated number of steps."""
     values = [stops[0][0]]
-    for (low, _), (high, steps) in zip(stops, stops[1:], strict=False):
+    for (low, _), (high, steps) in pairwise(stops):
         values.extend(np.linspace(low, high, steps + 1)[1:])
     return np.asarray(values)
 
@@ -133,14 +134,15 @@ def sheet() -> Sheet:
     elevation, azimuth = (m.ravel() for m in np.meshgrid(elevations, azimuths, indexing="ij"))
     triangles = grid_triangles(rows, columns, closed=True)
     side = -np.ones(len(azimuth))
-    extra_a, extra_b = [], []
+    extra_a: list[Array] = []
+    extra_b: list[Array] = []
 
     def slit(at: float, low: float, high: float) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         row = int(np.argmin(np.abs(elevations - at)))
         first, last = (int(np.argmin(np.abs(azimuths - edge))) for edge in (low, high))
         lower = (row * columns + np.arange(first, last + 1)).astype(np.int32)
         upper = lower.copy()
-        start = rows * columns + sum(len(e) for e in extra_a)
+        start = rows * columns + sum(map(len, extra_a))
         upper[1:-1] = start + np.arange(len(lower) - 2)
         extra_a.append(azimuth[lower[1:-1]])
         extra_b.append(elevation[lower[1:-1]])

@@ -1,7 +1,7 @@
 """Hair as sculpted caps: a hairline, and how far the hair stands off the skin inside it.
 
-A cap is a polar grid round the crown whose last row lies exactly on the hairline, so its edge is a smooth
-curve at any size. Styles differ by hairline, thickness and a few extra shapes.
+A cap is a polar grid round the crown whose last row lies exactly on the hairline, so its edge is a
+smooth curve at any size. Styles differ by hairline, thickness and a few extra shapes.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def _lump(
     p: Array, centre: tuple[float, float, float], radius: tuple[float, float, float]
 ) -> Array:
     d = (p - np.asarray(centre)) / np.asarray(radius)
-    return np.exp(-np.sum(d * d, axis=-1))
+    return np.asarray(np.exp(-np.sum(d * d, axis=-1)))
 
 
 def _short(p: Array) -> Array:
@@ -106,7 +106,7 @@ def _curls(p: Array) -> Array:
     d = p - CENTRE
     d = d / np.linalg.norm(d, axis=1, keepdims=True)
     nearest = np.arccos(np.clip((d @ knots.T).max(axis=1), -1.0, 1.0))
-    return volume + 0.95 * np.sqrt(np.clip(1.0 - (nearest / 0.135) ** 2, 0.0, None))
+    return np.asarray(volume + 0.95 * np.sqrt(np.clip(1.0 - (nearest / 0.135) ** 2, 0.0, None)))
 
 
 _STYLES: dict[str, _Style] = {

@@ -30,7 +30,9 @@ PIVOT = np.array([0.0, -0.072, -0.022], np.float32)
 
 @dataclass(frozen=True)
 class Head:
-    """A head of V vertices and F triangles. Metres; +X to the subject's left, +Y up, +Z out of the face.
+    """A head of V vertices and F triangles, in metres.
+
+    Axes as in glTF: +X to the subject's left, +Y up, +Z out of the face.
 
     Attributes:
         vertices: [V, 3] at rest, float32.
@@ -165,12 +167,12 @@ def _blush(p: Array) -> Array:
     )
     ears = 0.6 * smoothstep(7.2, 8.2, x) * (p[:, 1] > -5)
     lids = 0.35 * np.exp(-(((x - 3.4) / 1.7) ** 2) - ((p[:, 1] - 1.6) / 0.7) ** 2) * (p[:, 2] > 0)
-    return np.maximum(np.maximum(cheeks, nose), np.maximum(ears, lids))
+    return np.asarray(np.maximum(np.maximum(cheeks, nose), np.maximum(ears, lids)))
 
 
 @lru_cache(maxsize=len(STYLES))
 def head(style: str = "short") -> Head:
-    """The head with hair `style`, one of `hair.STYLES`; made once and kept. Its arrays are read-only.
+    """The head with hair `style` (one of `hair.STYLES`), made once and kept; read-only arrays.
 
     Raises:
         InputError: there is no such style.
@@ -212,7 +214,7 @@ def head(style: str = "short") -> Head:
     )
     hidden = np.zeros(len(points), bool)
     hidden[: len(skin)] = covered(style, skin)
-    made = _without(made, hidden[made.triangles].all(axis=1))
+    made = _without(made, np.asarray(hidden[made.triangles].all(axis=1)))
     for value in vars(made).values():
         value.flags.writeable = False
     return made

@@ -1,14 +1,15 @@
 """How each of the 52 ARKit shapes moves the face: smooth fields over the resting head, cm.
 
-A field takes a `Place` (resting points with their coordinates about the mouth) and returns a shift for
-each. Fields that ARKit has for one side are written once, for the subject's left (+X), and mirrored.
-Lid shapes are not fields: `mesh` sculpts the lids anew and takes the difference.
+A field takes a `Place` (resting points with their coordinates about the mouth) and returns a shift
+for each. Fields that ARKit has for one side are written once, for the subject's left (+X), and
+mirrored. Lid shapes are not fields: `mesh` sculpts the lids anew and takes the difference.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,9 @@ from visavis.render.sculpt import Array, smoothstep
 HINGE = np.array([0.0, -2.4, -0.5])
 """The axis of the jaw (along X), cm."""
 JAW_ANGLE = np.radians(17.0)
+
+
+Sides: TypeAlias = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class Place:
     p: Array
     t: Array
     q: Array
-    above: NDArray[np.bool_]
+    above: Sides
 
     def mirrored(self) -> Place:
         """As seen in a mirror."""
@@ -46,19 +50,19 @@ Field = Callable[[Place], Array]
 
 
 def place(
-    p: Array, t: Array | None = None, q: Array | None = None, above: Array | None = None
+    p: Array, t: Array | None = None, q: Array | None = None, above: Sides | None = None
 ) -> Place:
-    """A `Place` for points that are not on the sheet, with mouth coordinates from their direction."""
+    """A `Place` for points off the sheet, with mouth coordinates from their direction."""
     d = p - face.ORIGIN
     azimuth = np.degrees(np.arctan2(d[:, 0], d[:, 2]))
     elevation = np.degrees(np.arctan2(d[:, 1], np.hypot(d[:, 0], d[:, 2])))
     t = azimuth / face.MOUTH_CORNER if t is None else t
     q = (elevation - face.MOUTH_ROW) * np.radians(1.0) * 9.4 if q is None else q
-    return Place(p, t, q, q > 0 if above is None else above)
+    return Place(p, t, q, np.asarray(q > 0) if above is None else above)
 
 
 def _shift(amount: Array, x: float = 0.0, y: float = 0.0, z: float = 0.0) -> Array:
-    return np.asarray(amount)[:, None] * np.array([x, y, z])
+    return np.asarray(np.asarray(amount)[:, None] * np.array([x, y, z]))
 
 
 def _bump(
@@ -66,7 +70,7 @@ def _bump(
 ) -> Array:
     """A Gaussian round a point, [N]."""
     d = (at.p - np.asarray(centre)) / np.asarray(radius)
-    return np.exp(-np.sum(d * d, axis=1))
+    return np.asarray(np.exp(-np.sum(d * d, axis=1)))
 
 
 def _left(at: Place, width: float = 0.9) -> Array:
@@ -75,7 +79,7 @@ def _left(at: Place, width: float = 0.9) -> Array:
 
 
 def _half(at: Place) -> Array:
-    """1 on the left half, with a blend across the middle, so that both halves together make a whole."""
+    """1 on the left half, blending across the middle so that both halves make a whole."""
     return smoothstep(-0.6, 0.6, at.p[:, 0])
 
 
@@ -350,7 +354,7 @@ def mirror(field: Field) -> Field:
     """The same field on the other side."""
 
     def other(at: Place) -> Array:
-        return field(at.mirrored()) * np.array([-1.0, 1.0, 1.0])
+        return np.asarray(field(at.mirrored()) * np.array([-1.0, 1.0, 1.0]))
 
     return other
 

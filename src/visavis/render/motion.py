@@ -36,7 +36,8 @@ class Motion:
 def motions(behaviour: Behaviour) -> list[Motion]:
     """The motion of each clip of a behaviour with leading axes () or (K,): one, or K.
 
-    `rotation` and `translation` may be missing: the head then does not move. Padding counts as unknown.
+    `rotation` and `translation` may be missing: the head then does not move. Padding counts as
+    unknown.
 
     Raises:
         MissingChannel: there are no blendshapes.

@@ -7,7 +7,6 @@ import numpy as np
 from visavis.render.rasteriser import I32, rasterise, vertex_normals
 from visavis.render.sculpt import Array
 
-
 _SKY = np.array([-0.35, 0.7, 0.62])
 """Whence most light comes, so that a chin shades the neck more than the neck the chin."""
 

@@ -28,7 +28,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Layout:
-    """A picture of `width` by `height` with a panel for the speaker (or None) and K for listeners."""
+    """A picture of `width` by `height` with a panel for the speaker (or None) and K more."""
 
     width: int
     height: int
@@ -39,7 +39,8 @@ class Layout:
 def arrange(listeners: int, size: int, *, speaker: bool) -> Layout:
     """K listener panels of `size` pixels, and a speaker panel as high as all their rows.
 
-    One listener sits beside the speaker at the same size; up to three share a row, up to ten two rows.
+    One listener sits beside the speaker at the same size; up to three share a row, up to ten two
+    rows.
     """
     gap = max(2, size // 32)
     rows = 1 if listeners <= 3 else 2 if listeners <= 10 else math.ceil(math.sqrt(listeners / 2))
@@ -60,7 +61,7 @@ def arrange(listeners: int, size: int, *, speaker: bool) -> Layout:
 def paste(
     canvas: U8, panel: U8, box: Box, caption: str | None, *, letters: int | None = None
 ) -> None:
-    """Put a panel [size, size, 3] into its box with round corners and a caption at the lower left."""
+    """Put a panel [size, size, 3] into its box: round corners, caption at the lower left."""
     area = canvas[box.y : box.y + box.size, box.x : box.x + box.size]
     area[:] = panel
     radius = max(2, box.size // 26)

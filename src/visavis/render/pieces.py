@@ -63,7 +63,7 @@ class Piece:
 
 def unit(v: Array) -> Array:
     """Vectors [..., 3] scaled to length 1."""
-    return v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-12)
+    return np.asarray(v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-12))
 
 
 def mirrored(piece: Piece) -> Piece:

@@ -1,15 +1,17 @@
-"""From posed vertices to pixels: normals, light, z-buffer, colours. Plain loops for numba, one thread.
+"""From posed vertices to pixels: normals, light, z-buffer, colours. Loops for numba, one thread.
 
-Every function writes into arrays it is given and returns nothing, so that a caller who draws many
-frames allocates once. Nothing here depends on order between threads or on random numbers: equal
-inputs give equal bytes.
+Every function writes into arrays it is given, so that a caller who draws many frames allocates
+once. Nothing here depends on order between threads or on random numbers: equal inputs give equal
+bytes.
 
-Depth is kept as 1/z (larger is nearer), which is linear in screen space. Two samples along each axis
-are taken for a pixel. Where all four hit one smooth surface the pixel is coloured once; at edges, lips
-and eyes, all four are coloured and averaged in linear light.
+Depth is kept as 1/z (larger is nearer), which is linear in screen space. Two samples along each
+axis are taken for a pixel. Where all four hit one smooth surface the pixel is coloured once; at
+edges, lips and eyes, all four are coloured and averaged in linear light.
 """
 
 from __future__ import annotations
+
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +21,14 @@ from visavis.render._jit import compiled
 F32 = NDArray[np.float32]
 I32 = NDArray[np.int32]
 U8 = NDArray[np.uint8]
+Scalar: TypeAlias = Any
+"""A number inside compiled code, float32 or float64 as numba infers it."""
 
 SAMPLES = 2
 """Samples along each axis of a pixel."""
 
 PLAIN, PAINTED, EYE = 0, 1, 2
-"""Kinds of surface: vertex colours; vertex colours with lip paint; an eyeball with iris and pupil."""
+"""Kinds of surface: vertex colours; the same with lip paint; an eyeball with iris and pupil."""
 
 
 @compiled
@@ -47,7 +51,7 @@ def morph(rest: F32, weights: F32, starts: I32, rows: I32, deltas: F32, out: F32
 
 @compiled
 def keep_on_balls(points: F32, members: I32, ball: I32, low: F32, high: F32, centres: F32) -> None:
-    """Push points[members] radially so that their distance to their ball's centre is in [low, high].
+    """Push points[members] radially until their distance to a ball's centre is in [low, high].
 
     Eyeballs stay round under any mix of gaze shapes, and lids slide over them instead of through.
     """
@@ -68,7 +72,7 @@ def keep_on_balls(points: F32, members: I32, ball: I32, low: F32, high: F32, cen
 
 @compiled
 def pose(points: F32, follow: F32, rotation: F32, pivot: F32, translation: F32) -> None:
-    """Turn each point about `pivot` and shift it, by its share `follow` in [0, 1] of the head's pose."""
+    """Turn points about `pivot` and shift them, each by its share `follow` in [0, 1]."""
     for v in range(points.shape[0]):
         share = follow[v]
         if share == 0.0:
@@ -119,7 +123,7 @@ def light(
     sheen: F32,
     soft: F32,
     lamps: F32,
-    eye_z: float,
+    eye_z: Scalar,
     out: F32,
 ) -> None:
     """Colour of each vertex in linear light, [V, 3].
@@ -171,8 +175,10 @@ def light(
 
 
 @compiled
-def project(points: F32, eye_z: float, focal: float, centre: float, drop: float, out: F32) -> None:
-    """Screen x and y in samples and 1/z of each point, [V, 3]; 1/z is 0 for points behind the lens."""
+def project(
+    points: F32, eye_z: Scalar, focal: Scalar, centre: Scalar, drop: Scalar, out: F32
+) -> None:
+    """Screen x and y in samples and 1/z of each point, [V, 3]; 1/z is 0 behind the lens."""
     for v in range(points.shape[0]):
         z = eye_z - points[v, 2]
         if z > 0.05:
@@ -186,7 +192,7 @@ def project(points: F32, eye_z: float, focal: float, centre: float, drop: float,
 
 @compiled
 def rasterise(screen: F32, triangles: I32, near: F32, face: I32) -> None:
-    """Fill `near` (1/z) and `face` (index of the triangle, -1 for none), both [N, N], front faces only."""
+    """Fill `near` (1/z) and `face` (triangle, -1 for none), both [N, N]; front faces only."""
     size = near.shape[0]
     near[:] = 0.0
     face[:] = -1
@@ -229,7 +235,7 @@ def rasterise(screen: F32, triangles: I32, near: F32, face: I32) -> None:
 
 
 @compiled
-def _ease(low: float, high: float, x: float) -> float:
+def _ease(low: Scalar, high: Scalar, x: Scalar) -> Scalar:
     """Smooth step from 0 at `low` to 1 at `high`."""
     t = min(max((x - low) / (high - low), 0.0), 1.0)
     return t * t * (3.0 - 2.0 * t)
@@ -238,8 +244,8 @@ def _ease(low: float, high: float, x: float) -> float:
 @compiled
 def _sample(
     f: int,
-    px: float,
-    py: float,
+    px: Scalar,
+    py: Scalar,
     screen: F32,
     triangles: I32,
     kind: U8,
@@ -248,7 +254,7 @@ def _sample(
     normals: F32,
     inks: F32,
     catch: F32,
-) -> tuple[float, float, float]:
+) -> tuple[Scalar, Scalar, Scalar]:
     """Linear colour of triangle `f` at a point of the screen."""
     a, b, c = triangles[f, 0], triangles[f, 1], triangles[f, 2]
     ax, ay = screen[a, 0], screen[a, 1]
@@ -296,7 +302,7 @@ def _sample(
 
 
 @compiled
-def _iris(inks: F32, channel: int, glow: float, ring: float, pupil: float) -> float:
+def _iris(inks: F32, channel: int, glow: Scalar, ring: Scalar, pupil: Scalar) -> Scalar:
     """Tint of an iris: its colour, a dark ring outside, a black pupil inside."""
     tint = inks[1, channel] * glow + inks[2, channel] * ring
     return tint * (1.0 - pupil) + 0.006 * pupil
@@ -318,7 +324,7 @@ def shade(
     background: F32,
     backdrop: U8,
     encode: U8,
-    step: float,
+    step: Scalar,
     out: U8,
 ) -> None:
     """Colour every pixel, [size, size, 3] uint8.
@@ -357,7 +363,7 @@ def shade(
                     kind, colours, paint, normals, inks, catch,
                 )  # fmt: skip
             else:
-                red = green = blue = np.float32(0.0)
+                red, green, blue = np.float32(0.0), np.float32(0.0), np.float32(0.0)
                 for corner in range(4):
                     sx, sy = corner & 1, corner >> 1
                     f = face[2 * y + sy, 2 * x + sx]

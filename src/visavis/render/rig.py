@@ -1,4 +1,4 @@
-"""Corrections that keep mixed shapes from passing through each other, as riggers' correctives do."""
+"""Corrections that keep mixed shapes from passing through each other, as riggers make them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ _LIDS = tuple(
     for side in ("Left", "Right")
 )
 _JAW, _CLOSE = _AT["jawOpen"], _AT["mouthClose"]
+_LOOK_DOWN = 0.43
+"""How far looking down lowers the upper lid, as a share of a blink."""
 _CLOSE_ALONE = 0.22
 """How far `mouthClose` may run ahead of `jawOpen`: lips press together, and no further."""
 
@@ -26,6 +28,7 @@ def settle(weights: NDArray[np.float32]) -> NDArray[np.float32]:
     out = np.clip(np.nan_to_num(weights, nan=0.0), 0.0, 1.0).astype(np.float32)
     for blink, squint, down, wide in _LIDS:
         room = 1.0 - out[blink]
+        out[down] = min(out[down], room / _LOOK_DOWN)
         out[squint] *= 0.35 + 0.65 * room
         out[wide] *= room
     out[_CLOSE] = min(out[_CLOSE], out[_JAW] + _CLOSE_ALONE)

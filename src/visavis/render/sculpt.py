@@ -24,12 +24,12 @@ def ellipsoid(
     q = p - np.asarray(centre)
     k0 = np.linalg.norm(q / np.asarray(radii), axis=-1)
     k1 = np.linalg.norm(q / np.asarray(radii) ** 2, axis=-1)
-    return k0 * (k0 - 1.0) / np.maximum(k1, 1e-6)
+    return np.asarray(k0 * (k0 - 1.0) / np.maximum(k1, 1e-6))
 
 
 def ball(p: Array, centre: tuple[float, float, float], radius: float) -> Array:
     """Signed distance of points [..., 3] to a sphere, [...]."""
-    return np.linalg.norm(p - np.asarray(centre), axis=-1) - radius
+    return np.asarray(np.linalg.norm(p - np.asarray(centre), axis=-1) - radius)
 
 
 def cone(
@@ -39,12 +39,14 @@ def cone(
     radius_start: float,
     radius_end: float,
 ) -> Array:
-    """Signed distance of points [..., 3] to a rounded rod whose radius runs from one to the other."""
+    """Signed distance of points [..., 3] to a rounded rod with a radius at each end, [...]."""
     a, b = np.asarray(start), np.asarray(end)
     axis = b - a
     t = np.clip(((p - a) @ axis) / (axis @ axis), 0.0, 1.0)
     nearest = a + t[..., None] * axis
-    return np.linalg.norm(p - nearest, axis=-1) - (radius_start + t * (radius_end - radius_start))
+    return np.asarray(
+        np.linalg.norm(p - nearest, axis=-1) - (radius_start + t * (radius_end - radius_start))
+    )
 
 
 def union(first: Array, second: Array, k: float) -> Array:
@@ -89,7 +91,7 @@ def cast(distance: Distance, origin: Array, directions: Array, *, far: float = 2
 
 
 def grid_triangles(rows: int, columns: int, *, closed: bool = False) -> NDArray[np.int32]:
-    """Triangles [F, 3] over a grid of vertices in row-major order; `closed` joins last to first column."""
+    """Triangles [F, 3] over a row-major grid; `closed` joins the last column to the first."""
     last = columns if closed else columns - 1
     r, c = np.meshgrid(np.arange(rows - 1), np.arange(last), indexing="ij")
     a = (r * columns + c).ravel()

@@ -39,7 +39,7 @@ def pill(text: str, height: int) -> tuple[U8, F32]:
 
 
 def write(picture: U8, text: str, x: int, y: int, height: int) -> None:
-    """Lay a plate of text on `picture` [H, W, 3] in place, its upper left corner at (x, y); cut at edges.
+    """Lay a plate of text on `picture` [H, W, 3] in place, its upper left corner at (x, y).
 
     Negative `x` or `y` count from the right or the bottom edge.
     """

@@ -1,4 +1,4 @@
-"""Reactions as a film: the speaker large at the left, K drawn listeners in a grid, the speaker's sound."""
+"""Reactions as a film: the speaker large at the left, K drawn listeners, the speaker's sound."""
 
 from __future__ import annotations
 
@@ -41,9 +41,10 @@ def render_video(
 ) -> Path:
     """Draw reactions, beside the speaker if given, into an mp4 (H.264, AAC).
 
-    The film is as long as the longer of speaker and reactions; whoever ends first holds the last picture,
-    dimmed. A file's pictures are cropped to their central square. A speaker without pictures is shown as
-    a waveform, "audio only". If the reactions came from that same file, it begins where they begin.
+    The film is as long as the longer of speaker and reactions; whoever ends first holds the last
+    picture, dimmed. A file's pictures are cropped to their central square. A speaker without
+    pictures is shown as a waveform, "audio only". If the reactions came from that same file, it
+    begins where they begin.
 
     Args:
         reactions: one clip, or K of them (leading axis K), with `blendshapes`.
@@ -127,26 +128,27 @@ def _pictures(
             ]
 
         work = [start(frame) for frame in range(min(AHEAD, frames))]
-        speaker = (
-            shown.pictures(layout.speaker.size)
-            if shown is not None and layout.speaker is not None
-            else iter(())
-        )
+        source: Iterator[U8] = iter(())
+        if shown is not None and layout.speaker is not None:
+            source = shown.pictures(layout.speaker.size)
+        coming = pool.submit(next, source, None)
         canvas = panels.blank(layout)
         letters = panels.caption_height(size)
         last: U8 | None = None
         ended, frame = 0, 0
         while True:
-            picture = next(speaker, None)
-            if picture is None:
+            picture = coming.result()
+            if picture is not None:
+                coming = pool.submit(next, source, None)
+                last = picture
+            else:
                 ended += 1
                 if frame >= frames:
                     return
-                picture = last if ended <= SLACK or last is None else greyed(last, None)
-            else:
-                last = picture
-            if layout.speaker is not None and picture is not None:
-                panels.paste(canvas, picture, layout.speaker, "speaker", letters=letters)
+                if ended == SLACK + 1 and last is not None:
+                    last = greyed(last, None)
+            if layout.speaker is not None and last is not None:
+                panels.paste(canvas, last, layout.speaker, "speaker", letters=letters)
             if frame < frames:
                 heads = [head.result() for head in work.pop(0)]
                 if frame + AHEAD < frames:
