@@ -163,7 +163,7 @@ def blendshapes_of(measures: Doubles, rest: Doubles) -> NDArray[np.float32]:
             "eyeLookOut" + side: look_out / 7.0,
             "eyeLookIn" + side: -look_out / 7.0,
             "browDown" + side: -(d("brow_inner" + side) + 0.3 * d("brow_gap")) / 5.0,
-            "browOuterUp" + side: d("brow_outer" + side) / 6.0,
+            "browOuterUp" + side: d("brow_outer" + side) / 7.5,
             "cheekSquint" + side: d("cheek" + side) / 6.0,
             "noseSneer" + side: (d("nostril" + side) - 0.25 * up) / 5.0,
             "mouthSmile" + side: np.where(up > -1.0, smile, 0.0) / 10.0,

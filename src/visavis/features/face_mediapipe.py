@@ -35,6 +35,11 @@ POINTS = 478
 PATIENCE_S = 1.0
 """How long the followed face may be gone before another one in view is followed instead."""
 
+WATCH_FRAMES = 25
+"""How often a second face is looked for while one is followed."""
+CROWD_FRAMES = 50
+"""How long all faces are looked for after there were several, or the followed one was lost."""
+
 
 class MediapipeTracker:
     """Follows one face with mediapipe 0.10.14's FaceMesh.
@@ -43,7 +48,7 @@ class MediapipeTracker:
     followed one was; a warning says so once. Not safe to share between threads or clips.
 
     Args:
-        faces: how many faces to look for. 2 notices a second person; 1 is a third faster.
+        faces: how many faces to look for. 2 notices a second person within a second; 1 never.
         still: treat every frame as a picture of its own (slower; nothing is carried over).
 
     Raises:
@@ -55,11 +60,11 @@ class MediapipeTracker:
         if faces < 1:
             raise InputError(f"faces must be at least 1, not {faces}.")
         with _quiet():
-            self._mesh = _mediapipe().solutions.face_mesh.FaceMesh(
-                static_image_mode=still, max_num_faces=faces, refine_landmarks=True
-            )
-            # the graph starts in threads of its own and is only done after a first frame
-            self._mesh.process(np.zeros((64, 64, 3), np.uint8))
+            self._mesh = _started(faces, still)
+            # looking for one face costs a third less, so more are looked for only now and then
+            self._alone = _started(1, False) if faces > 1 and not still else None
+        self._looked = 0
+        self._crowd = 0  # frames for which all faces are looked for
         self._rest = RunningRest()
         self._follow = _Follow()
         self._still = still
@@ -69,6 +74,7 @@ class MediapipeTracker:
         candidates = self.faces(frame)
         chosen = self._follow.choose(candidates, time_s, stick=not self._still)
         if chosen is None:
+            self._crowd = CROWD_FRAMES  # lost, or somebody else: look at everyone
             return None
         height, width = frame.shape[:2]
         pose = fit_pose(chosen)
@@ -85,7 +91,9 @@ class MediapipeTracker:
         )
 
     def faces(self, frame: NDArray[np.uint8]) -> list[Doubles]:
-        """Every face found in `frame`: landmarks [478, 3] in pixels, x right, y up, z to camera.
+        """The faces found in `frame`: landmarks [478, 3] in pixels, x right, y up, z to camera.
+
+        While only one was seen lately, the others are looked for every `WATCH_FRAMES`.
 
         Raises:
             InputError: the frame is not uint8 [H, W, 3].
@@ -94,17 +102,30 @@ class MediapipeTracker:
             raise InputError(
                 f"a frame must be uint8 [H, W, 3] (RGB), not {frame.dtype} {list(frame.shape)}."
             )
-        result = self._mesh.process(np.ascontiguousarray(frame))
-        height, width = frame.shape[:2]
-        # depth is in units of the picture's width, growing away from the camera
-        scale = np.array([width, -height, -width], dtype=np.float64)
-        return [
-            np.array([(p.x, p.y, p.z) for p in face.landmark]) * scale
-            for face in result.multi_face_landmarks or ()
-        ]
+        frame = np.ascontiguousarray(frame)
+        if self._alone is None:
+            return _points(self._mesh, frame)
+        self._looked += 1
+        if self._crowd > 0:
+            self._crowd -= 1
+            everyone = _points(self._mesh, frame)
+            if len(everyone) > 1:
+                self._crowd = CROWD_FRAMES
+            if self._crowd <= 1:  # let the other graph find its place before it takes over
+                _points(self._alone, frame)
+            return everyone
+        one = _points(self._alone, frame)
+        if self._looked % WATCH_FRAMES == 1:
+            everyone = _points(self._mesh, frame)
+            if len(everyone) > 1:
+                self._crowd = CROWD_FRAMES
+                return everyone
+        return one
 
     def close(self) -> None:
         self._mesh.close()
+        if self._alone is not None:
+            self._alone.close()
 
     def __enter__(self) -> Self:
         return self
@@ -180,6 +201,25 @@ def _mediapipe() -> Any:
     # protobuf 4 warns at every result about a call inside mediapipe; nobody here can change it
     warnings.filterwarnings("ignore", message=r"SymbolDatabase\.GetPrototype", module="google")
     return module
+
+
+def _started(faces: int, still: bool) -> Any:
+    """A running FaceMesh. It starts in threads of its own and is only done after a first frame."""
+    mesh = _mediapipe().solutions.face_mesh.FaceMesh(
+        static_image_mode=still, max_num_faces=faces, refine_landmarks=True
+    )
+    mesh.process(np.zeros((64, 64, 3), np.uint8))
+    return mesh
+
+
+def _points(mesh: Any, frame: NDArray[np.uint8]) -> list[Doubles]:
+    height, width = frame.shape[:2]
+    # depth is in units of the picture's width, growing away from the camera
+    scale = np.array([width, -height, -width], dtype=np.float64)
+    return [
+        np.array([(p.x, p.y, p.z) for p in face.landmark]) * scale
+        for face in mesh.process(frame).multi_face_landmarks or ()
+    ]
 
 
 @contextmanager
