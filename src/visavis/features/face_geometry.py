@@ -8,6 +8,11 @@ Two steps, so that an hour of video needs little memory and the rest pose may be
 They are geometric estimates, not muscles: a shape is read off how far skin has moved, with the
 millimetres of a full ARKit shape as the unit. What a mesh of the front of the face cannot tell is
 zero and listed in `UNSEEN`.
+
+Commanded against recovered on the talking portrait (three seeds, 20 s, no lag), Pearson r:
+jawOpen, mouthSmile, browInnerUp >= 0.91; eyeBlink, browOuterUp 0.88 to 0.95; horizontal gaze 0.65
+to 0.93; browDown, cheekSquint 0.66 to 0.83; mouthStretch, mouthFunnel, mouthPucker 0.4 to 0.7;
+vertical gaze and eyeSquint under 0.4: movements of a millimetre or two, near the mesh's own noise.
 """
 
 from __future__ import annotations
@@ -124,7 +129,7 @@ def blendshapes_of(measures: Doubles, rest: Doubles) -> NDArray[np.float32]:
 
     gap = np.maximum(d("lip_gap"), 0.0)
     chin = np.maximum(-1.15 * d("chin"), 0.0)  # the mesh follows the chin's skin by some 85 %
-    jaw = 0.6 * chin + 0.4 * np.minimum(gap, 1.5 * chin)  # lips may part without the jaw
+    jaw = 0.6 * chin + 0.4 * np.minimum(gap, 2.5 * chin + 1.0)  # lips may part without the jaw
     shut = np.clip(1.0 - gap / 4.0, 0.0, 1.0)  # 1 with the lips together
     aside = d("mouth_side") - 0.3 * d("chin_side")
     shapes: dict[str, Doubles] = {
@@ -144,7 +149,7 @@ def blendshapes_of(measures: Doubles, rest: Doubles) -> NDArray[np.float32]:
     for side in _SIDES:
         sign = 1.0 if side == "Left" else -1.0
         out = d("corner_out" + side) - sign * aside + 0.06 * jaw
-        up = d("corner_up" + side) + 0.20 * jaw
+        up = d("corner_up" + side) + 0.27 * jaw
         smile = 0.55 * out + 0.85 * up
         narrow = narrow + np.maximum(-out, 0.0) / 2
         upper = d("upper_lip" + side) - 0.5 * up
@@ -167,7 +172,7 @@ def blendshapes_of(measures: Doubles, rest: Doubles) -> NDArray[np.float32]:
             "cheekSquint" + side: d("cheek" + side) / 6.0,
             "noseSneer" + side: (d("nostril" + side) - 0.25 * up) / 5.0,
             "mouthSmile" + side: np.where(up > -1.0, smile, 0.0) / 10.0,
-            "mouthFrown" + side: -up / 7.0,
+            "mouthFrown" + side: (-up - _SURE) / 6.0,
             "mouthStretch" + side: (out - 0.9 * np.maximum(up, 0.0)) / 8.0,
             "mouthUpperUp" + side: (upper - _SURE) / 6.0 * (1.0 - shut),
             "mouthLowerDown" + side: (-lower - _SURE) / 8.0 * (1.0 - shut),

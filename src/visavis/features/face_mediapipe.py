@@ -229,9 +229,14 @@ def _quiet() -> Iterator[None]:
     They are written to file descriptor 2 before any log setting of theirs takes effect. If the
     block fails they are shown after all.
     """
-    sys.stderr.flush()
-    with tempfile.TemporaryFile() as kept:
+    try:
         saved = os.dup(2)
+    except OSError:  # a service without a standard error: nothing to keep quiet
+        yield
+        return
+    if sys.stderr is not None:
+        sys.stderr.flush()
+    with tempfile.TemporaryFile() as kept:
         os.dup2(kept.fileno(), 2)
         failed = True
         try:

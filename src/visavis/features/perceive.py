@@ -87,7 +87,7 @@ def perceive(
         if not info.has_audio:
             raise InputError(
                 f"{path}: no face in any of {frames} frames, and there is no sound. "
-                "Give a film in which a face fills at least a fifth of the picture's width."
+                "Give a film in which a face fills at least a tenth of the picture's width."
             )
         logger.warning("%s: no face in any of %d frames; the face is unobserved.", path, frames)
     channels, observed = seen.channels(frames)
