@@ -115,7 +115,9 @@ def test_a_window_moves_words_and_source_along() -> None:
 
 
 @given(
-    frames=st.integers(1, 40), size=st.integers(1, 12), lost=st.tuples(st.integers(0, 40), st.integers(0, 40))
+    frames=st.integers(1, 40),
+    size=st.integers(1, 12),
+    lost=st.tuples(st.integers(0, 40), st.integers(0, 40)),
 )
 @settings(max_examples=40)
 def test_windows_joined_again_are_the_whole(frames: int, size: int, lost: tuple[int, int]) -> None:
@@ -140,7 +142,9 @@ def test_words_of_joined_parts_keep_their_time() -> None:
 
 
 def test_a_faster_channel_is_cut_by_frames_not_by_ticks() -> None:
-    made = Behaviour.of({"wav2vec2": torch.arange(20.0)[:, None].expand(20, 768), "au": torch.zeros(10, 15)})
+    made = Behaviour.of(
+        {"wav2vec2": torch.arange(20.0)[:, None].expand(20, 768), "au": torch.zeros(10, 15)}
+    )
     assert made.frames == 10
     assert made.window(3, 5)["wav2vec2"][:, 0].tolist() == [6, 7, 8, 9]
 

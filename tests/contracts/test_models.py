@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-
 from tests.people import batch, person
+
 from visavis import noise, pretrained, recipes
 from visavis.behaviour import Behaviour
 from visavis.channels import GROUPS, Layout
@@ -288,7 +288,9 @@ def test_lanes_do_not_touch_each_other(model: ReactionModel[Any]) -> None:
         alone = [run(session, p, [], seed=i) for i, p in enumerate(people)]
         lanes = [session.open(seed=i) for i in range(3)]
         parts: list[list[Behaviour]] = [[], [], []]
-        for t in range(FRAMES):  # the second lane runs at half speed in pairs, the third starts late
+        for t in range(
+            FRAMES
+        ):  # the second lane runs at half speed in pairs, the third starts late
             news = {lanes[0]: people[0].window(t, t + 1)}
             if t % 2:
                 news[lanes[1]] = people[1].window(t - 1, t + 1)
