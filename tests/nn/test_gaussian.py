@@ -10,7 +10,8 @@ from torch.distributions import Normal, kl_divergence
 from visavis.nn.gaussian import Gaussian, TokenGaussian
 
 number = st.floats(-4, 4, width=32)
-gaussian = st.tuples(st.lists(number, min_size=3, max_size=3), st.lists(number, min_size=3, max_size=3))
+numbers = st.lists(number, min_size=3, max_size=3)
+gaussian = st.tuples(numbers, numbers)
 
 
 def made(numbers: tuple[list[float], list[float]]) -> Gaussian:
@@ -28,7 +29,10 @@ def test_kl_is_that_of_torch_distributions_and_never_negative(
 ) -> None:
     p, q = made(first), made(second)
     unit = Normal(torch.zeros(3).double(), torch.ones(3).double())
-    for ours, theirs in ((p.kl(q), kl_divergence(stock(p), stock(q))), (p.kl(), kl_divergence(stock(p), unit))):
+    for ours, theirs in (
+        (p.kl(q), kl_divergence(stock(p), stock(q))),
+        (p.kl(), kl_divergence(stock(p), unit)),
+    ):
         torch.testing.assert_close(ours, theirs, atol=1e-9, rtol=1e-9)
         assert float(ours.min()) >= -1e-9
     assert float(p.kl(p).abs().max()) < 1e-12

@@ -76,7 +76,10 @@ class Attention(nn.Module):
     ) -> Tensor:
         """Queries from x [B, T, C] over keys and values; mask bool, True = seen, [.., T, S]."""
         queries, dropout = self.split(self.query(x)), self.dropout if self.training else 0.0
-        if causal and mask is None and not dropout:
+        if causal and mask is not None:  # not every kernel takes both
+            future = torch.ones(x.shape[-2], keys.shape[-2], dtype=torch.bool, device=x.device)
+            mask, causal = mask & future.tril(), False
+        if causal and not dropout:
             mixed = causal_attention(queries, keys, values)
         else:
             mixed = F.scaled_dot_product_attention(

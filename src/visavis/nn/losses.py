@@ -38,9 +38,12 @@ def concordance(predicted: Tensor, real: Tensor, mask: Tensor | None = None) -> 
     """Concordance correlation over time a channel (Lin, 1989): [..., T, C] to [..., C].
 
     A channel that is constant in `real` gives NaN: it has nothing to agree with. Frames where
-    mask [..., T] is False count for nothing.
+    mask [..., T] is False are not read.
     """
-    weights = torch.ones_like(real[..., :1]) if mask is None else mask[..., None].to(real.dtype)
+    weights = torch.ones_like(real[..., :1])
+    if mask is not None:
+        weights = mask[..., None].to(real.dtype)
+        predicted, real = (torch.where(mask[..., None], x, 0.0) for x in (predicted, real))
     total = weights.sum(-2).clamp(min=1)
 
     def mean(x: Tensor) -> Tensor:
