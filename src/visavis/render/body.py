@@ -47,7 +47,7 @@ def body() -> list[Piece]:
     neckline = np.convolve(np.concatenate([neckline[-2:], neckline, neckline[:2]]), kernel, "valid")
 
     along = np.linspace(0.0, 1.0, 15)[:, None]
-    elevations = (neckline - 0.16) * (1 - along) + np.radians(87.0) * along
+    elevations = (neckline - 0.16) * (1 - along) + np.radians(83.0) * along
     neck = _cast(_flesh, elevations, azimuth)
     follow = 0.9 * smoothstep(-15.0, -8.0, neck[:, 1])
     shadow = 0.58 + 0.42 * smoothstep(-9.5, -15.5, neck[:, 1])
@@ -61,7 +61,8 @@ def body() -> list[Piece]:
     cloth = Piece(
         shirt, grid_triangles(22, _COLUMNS, closed=True), Part.SHIRT, follow=np.zeros(len(shirt))
     )
-    return [skin, cloth, _collar(shirt[-_COLUMNS:])]
+    ring = shirt[-_COLUMNS:]
+    return [skin, cloth, _collar(ring), _lining(ring)]
 
 
 def _cast(distance: object, elevations: Array, azimuth: Array) -> Array:
@@ -86,5 +87,18 @@ def _collar(ring: Array) -> Piece:
         triangles,
         Part.SHIRT,
         shadow=np.full(len(points), 0.86),
+        follow=np.zeros(len(points)),
+    )
+
+
+def _lining(ring: Array) -> Piece:
+    """What is seen inside the collar when the neck bends away from it."""
+    middle = ring.mean(axis=0) - np.array([0.0, 1.2, 0.0])
+    points = np.concatenate([ring, middle + 0.25 * (ring - middle)])
+    return Piece(
+        points,
+        grid_triangles(2, len(ring), closed=True),
+        Part.SHIRT,
+        shadow=np.full(len(points), 0.3),
         follow=np.zeros(len(points)),
     )

@@ -301,7 +301,7 @@ def _ear_clay(p: Array) -> Array:
 
 def ear() -> Piece:
     """The left ear: a shell with a rim, a bowl and a lobe."""
-    rows, columns = 22, 28
+    rows, columns = 15, 22
     polar, turn = np.meshgrid(
         np.linspace(0.02, np.pi - 0.9, rows),
         np.arange(columns) / columns * 2 * np.pi,

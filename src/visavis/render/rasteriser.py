@@ -223,7 +223,7 @@ def rasterise(screen: F32, triangles: I32, near: F32, face: I32) -> None:
             wa, wb = row_a, row_b
             for x in range(left, right + 1):
                 wc = one - wa - wb
-                if min(wa, wb, wc) >= slack:
+                if wa >= slack and wb >= slack and wc >= slack:
                     depth = wa * az + wb * bz + wc * cz
                     if depth > near[y, x]:
                         near[y, x] = depth
@@ -256,7 +256,8 @@ def _sample(
     catch: F32,
 ) -> tuple[Scalar, Scalar, Scalar]:
     """Linear colour of triangle `f` at a point of the screen."""
-    a, b, c = triangles[f, 0], triangles[f, 1], triangles[f, 2]
+    # Unsigned indices spare numba the check for negative ones.
+    a, b, c = np.uint32(triangles[f, 0]), np.uint32(triangles[f, 1]), np.uint32(triangles[f, 2])
     ax, ay = screen[a, 0], screen[a, 1]
     bx, by = screen[b, 0], screen[b, 1]
     cx, cy = screen[c, 0], screen[c, 1]
@@ -341,6 +342,7 @@ def shade(
         step: relative jump of depth inside a pixel that counts as an edge.
     """
     size = out.shape[0]
+    top, half = np.float32(4095.0), np.float32(0.5)
     for y in range(size):
         for x in range(size):
             first, second = face[2 * y, 2 * x], face[2 * y, 2 * x + 1]
@@ -358,10 +360,22 @@ def shade(
                     d3, d4 = near[2 * y + 1, 2 * x], near[2 * y + 1, 2 * x + 1]
                     even = max(d1, d2, d3, d4) - min(d1, d2, d3, d4) < step * d1
             if even:
-                red, green, blue = _sample(
-                    first, np.float32(2 * x + 1.0), np.float32(2 * y + 1.0), screen, triangles,
-                    kind, colours, paint, normals, inks, catch,
-                )  # fmt: skip
+                # Written out here, not called: a call that hands over eight arrays costs more.
+                i, j = np.uint32(triangles[first, 0]), np.uint32(triangles[first, 1])
+                k = np.uint32(triangles[first, 2])
+                ax, ay, bx, by = screen[i, 0], screen[i, 1], screen[j, 0], screen[j, 1]
+                cx, cy = screen[k, 0], screen[k, 1]
+                px, py = np.float32(2 * x + 1), np.float32(2 * y + 1)
+                inverse = np.float32(1.0) / ((cx - ax) * (by - ay) - (bx - ax) * (cy - ay))
+                wa = ((cy - by) * (px - bx) - (cx - bx) * (py - by)) * inverse
+                wb = ((ay - cy) * (px - cx) - (ax - cx) * (py - cy)) * inverse
+                # The pixel's middle may lie beside a sliver: never extrapolate far from it.
+                wa = min(max(wa, np.float32(0.0)), np.float32(1.0))
+                wb = min(max(wb, np.float32(0.0)), np.float32(1.0) - wa)
+                wc = np.float32(1.0) - wa - wb
+                red = wa * colours[i, 0] + wb * colours[j, 0] + wc * colours[k, 0]
+                green = wa * colours[i, 1] + wb * colours[j, 1] + wc * colours[k, 1]
+                blue = wa * colours[i, 2] + wb * colours[j, 2] + wc * colours[k, 2]
             else:
                 red, green, blue = np.float32(0.0), np.float32(0.0), np.float32(0.0)
                 for corner in range(4):
@@ -379,6 +393,6 @@ def shade(
                     red += np.float32(0.25) * min(r, np.float32(1.0))
                     green += np.float32(0.25) * min(g, np.float32(1.0))
                     blue += np.float32(0.25) * min(b, np.float32(1.0))
-            out[y, x, 0] = encode[min(max(int(red * 4095.0 + 0.5), 0), 4095)]
-            out[y, x, 1] = encode[min(max(int(green * 4095.0 + 0.5), 0), 4095)]
-            out[y, x, 2] = encode[min(max(int(blue * 4095.0 + 0.5), 0), 4095)]
+            out[y, x, 0] = encode[min(max(int(red * top + half), 0), 4095)]
+            out[y, x, 1] = encode[min(max(int(green * top + half), 0), 4095)]
+            out[y, x, 2] = encode[min(max(int(blue * top + half), 0), 4095)]
