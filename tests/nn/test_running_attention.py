@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
@@ -34,7 +36,7 @@ def joined(
         RunningAttention.over(
             queries, keys[..., a:b, :], values[..., a:b, :], None if mask is None else mask[:, a:b]
         )
-        for a, b in zip(edges, edges[1:], strict=False)
+        for a, b in itertools.pairwise(edges)
     ]
     total = pieces[0]
     for piece in pieces[1:]:
