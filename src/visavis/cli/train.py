@@ -14,6 +14,7 @@ from rich.console import Console
 
 from visavis import __version__, pretrained, recipes
 from visavis.behaviour import Behaviour
+from visavis.channels import GROUPS
 from visavis.cli.console import bar
 from visavis.cli.react import ready
 from visavis.corpora import SimulatedDyads, collate
@@ -40,7 +41,7 @@ def run(
     bundle: bool,
     quiet: bool,
 ) -> None:
-    recipe = recipes.read(name, preset=preset if _has(name, preset) else None, changes=changes)
+    recipe = recipes.read(name, preset=preset, changes=changes)
     if recipe.corpus.name != "simulated":
         raise InputError(f"only the corpus 'simulated' is here, not {recipe.corpus.name!r}.")
     if recipe.model in pretrained.WEIGHTLESS:
@@ -50,8 +51,9 @@ def run(
     target = pretrained.WEIGHTS / name if bundle else out or Path("runs") / name
     ready(target)
     model = recipes.build(recipe)
-    training = _dyads("train", recipe, quiet=quiet)
-    validation = _dyads("val", recipe, quiet=quiet) if recipe.training.steps else []
+    audio = _hears(model)
+    training = _dyads("train", recipe, audio=audio, quiet=quiet)
+    validation = _dyads("val", recipe, audio=audio, quiet=quiet) if recipe.training.steps else []
     listeners = {dyad.id: dyad.listener for dyad in training}
     console = Console(stderr=True, quiet=quiet)
     with bar("training", quiet=quiet) as progress:
@@ -91,15 +93,19 @@ def run(
     typer.echo(str(target))
 
 
-def _has(name: str, preset: str | None) -> bool:
-    """Models that only fit have no presets but the plain recipe, which is quick anyway."""
-    return preset is not None
+def _hears(model: ReactionModel[Any]) -> bool:
+    """Whether the model reads sound, which is most of the cost of a simulated dyad."""
+    return any(n in GROUPS["speech"] for g in model.inputs for n in GROUPS.get(g, (g,)))
 
 
-def _dyads(split: Literal["train", "val"], recipe: Recipe, *, quiet: bool) -> list[Dyad]:
+def _dyads(
+    split: Literal["train", "val"], recipe: Recipe, *, audio: bool, quiet: bool
+) -> list[Dyad]:
     """All dyads of a split, made once and kept: making sound is slower than a training step."""
     size = recipe.corpus.train_size if split == "train" else recipe.corpus.val_size
-    corpus = SimulatedDyads(split, size=size, frames=recipe.corpus.frames, seed=recipe.corpus.seed)
+    corpus = SimulatedDyads(
+        split, size=size, frames=recipe.corpus.frames, seed=recipe.corpus.seed, audio=audio
+    )
     found = []
     with bar(f"simulating {split}", quiet=quiet) as progress:
         for i in range(len(corpus)):
