@@ -18,6 +18,7 @@ from torch import Tensor
 from visavis.behaviour import Behaviour
 from visavis.channels import GROUPS
 from visavis.dyad import Batch, Persona
+from visavis.errors import InputError
 from visavis.models._base import STRICT, ReactionConfig, ReactionModel
 from visavis.models._mean import NAMES, WIDTHS
 from visavis.nn.standardise import RunningMoments, Standardise
@@ -62,40 +63,55 @@ class Nearest(ReactionModel[NearestConfig]):
     def outputs(self) -> tuple[str, ...]:
         return ("attributes", "coefficients")
 
-    def _keys_of(self, speaker: Behaviour) -> Tensor:
-        """Standardised [B, T, C]; an unobserved frame is the average."""
+    def _read(self, speaker: Behaviour) -> Tensor:
+        """The space's numbers [..., T, C], NaN where unobserved."""
         names = [n for group in self.inputs for n in GROUPS.get(group, (group,))]
-        values = torch.cat([speaker.filled(n, float("nan")) for n in names], dim=-1)
-        return self.scale(torch.where(values.isnan(), self.scale.mean, values))  # type: ignore[no-any-return]
+        return torch.cat([speaker.filled(n, float("nan")) for n in names], dim=-1)
+
+    def _standardised(self, raw: Tensor) -> Tensor:
+        """What `_read` gave, [..., C], scaled; an unobserved frame is the average."""
+        return self.scale(torch.where(raw.isnan(), self.scale.mean, raw))  # type: ignore[no-any-return]
 
     def fit(self, batches: Iterable[Batch]) -> None:
-        names = [n for group in self.inputs for n in GROUPS.get(group, (group,))]
+        """Keep segments whose listener was observed throughout, evenly spread over the data.
+
+        Raises:
+            InputError: there is no such segment.
+        """
         moments = RunningMoments(self.key_width())
         keys: list[Tensor] = []
         values: list[Tensor] = []
+        segment, length = self.config.segment, self.config.segment + self.config.fade
         for batch in batches:
             for speaker, listener in zip(batch.speaker, batch.listener, strict=True):
-                raw = torch.cat([speaker.filled(n) for n in names], dim=-1)
-                real = torch.cat([listener.filled(n) for n in NAMES], dim=-1)
-                moments.update(raw)
-                for start in range(
-                    0, speaker.frames - self.config.segment + 1, self.config.segment
-                ):
-                    keys.append(raw[start : start + self.config.segment])
-                    values.append(_held(real[start:], self.config.segment + self.config.fade))
+                raw = self._read(speaker)
+                real = torch.cat([listener.filled(n, float("nan")) for n in NAMES], dim=-1)
+                moments.update(raw[~raw.isnan().any(-1)])
+                for start in range(0, speaker.frames - segment + 1, segment):
+                    copied = _held(real[start:], length)
+                    if not bool(copied.isnan().any()):
+                        keys.append(raw[start : start + segment])
+                        values.append(copied)
+        if not keys:
+            raise InputError(
+                f"{self.name} found no training segment of {segment} frames with the listener "
+                "observed throughout; give longer clips or a smaller `segment`."
+            )
         moments.write_to(self.scale)
         kept = torch.linspace(0, len(keys) - 1, min(len(keys), self.config.segments)).long()
         for row, i in enumerate(kept.tolist()):
-            self.keys[row] = self.scale(keys[i])
+            self.keys[row] = self._standardised(keys[i])
             self.values[row] = values[i]
         self.count.fill_(len(kept))
 
     def react(
         self, speaker: Behaviour, seeds: Tensor, num_samples: int, persona: Persona | None
     ) -> dict[str, Tensor]:
-        found = self._keys_of(speaker)
+        found = self._standardised(self._read(speaker))
         segment, fade = self.config.segment, self.config.fade
         bank, clips, frames = int(self.count), len(found), speaker.frames
+        if not bank:
+            raise InputError(f"{self.name} has no training segments; fit it or load its weights.")
         out = found.new_zeros(clips, num_samples, frames + fade, sum(WIDTHS))
         inside = speaker.inside()
         ramp = torch.arange(1, fade + 1, device=out.device)[:, None] / (fade + 1)

@@ -59,6 +59,10 @@ class TransVAEConfig(ReactionConfig):
     pose_weight: float = Field(default=10.0, ge=0)
     diversity_weight: float = Field(default=10.0, ge=0)
 
+    def __post_init__(self) -> None:
+        if self.width % self.heads:
+            raise ValueError(f"width must be a multiple of heads, not {self.width} of {self.heads}")
+
 
 class FrameConvolutions(nn.Module):
     """224 x 224 frames to one feature vector each, every frame on its own.

@@ -162,6 +162,8 @@ def explain(error: ValidationError, known: Mapping[str, Any] | None = None) -> s
             line = f"{where}: there is no such key"
             close = difflib.get_close_matches(str(item["loc"][-1]), list(known or _KEYS), n=1)
             line += f", did you mean {close[0]!r}?" if close else ""
+        elif item["type"] == "value_error":  # raised by a configuration itself, about several keys
+            line = item["msg"].removeprefix("Value error, ")
         lines.append(line)
     return "; ".join(lines) + "."
 
