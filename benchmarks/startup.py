@@ -1,6 +1,6 @@
 """`visavis --help` beside the usual way, a script that imports all it might need at its top.
 
-    python benchmarks/startup.py
+python benchmarks/startup.py
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ def main() -> None:
     print(machine())
     eager = wall([sys.executable, "-c", EAGER])
     ours = wall([sys.executable, "-m", "visavis", "--help"])
-    print(f"imports at the top {eager:.2f} s, visavis --help {ours:.2f} s, {eager / ours:.1f} times")
+    print(
+        f"imports at the top {eager:.2f} s, visavis --help {ours:.2f} s, {eager / ours:.1f} times"
+    )
 
 
 if __name__ == "__main__":

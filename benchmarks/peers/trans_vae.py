@@ -29,7 +29,7 @@ class PublishedTransVAE(nn.Module):
         _copy_rest(self.encoder.layers[0], mine, 2)
         self.decoders = nn.ModuleList(_decoder(width, heads, x) for x in ours.decoder)
         self.to_coefficients, self.to_attributes = ours.to_coefficients, ours.to_attributes
-        self.heads = heads
+        self.table = torch.full((heads, 751, 751), float("-inf")).triu(1)
         self.online = ours.online
         if self.online is not None:
             self.own_decoder = _decoder(width, heads, self.online.decoder)
@@ -44,9 +44,8 @@ class PublishedTransVAE(nn.Module):
         return x[0] + (0.5 * x[1]).exp() * noise
 
     def causal(self, batch: int, frames: int) -> Tensor:
-        """The released float mask, one copy a head: its period is so long that no bias is left."""
-        mask = torch.full((frames, frames), float("-inf")).triu(1)
-        return mask.expand(batch * self.heads, -1, -1)
+        """The released float mask, a copy a head, cut from a table: its period leaves no bias."""
+        return self.table[:, :frames, :frames].clone().detach().repeat(batch, 1, 1)
 
     def unroll(self, latent: Tensor, frames: int) -> Tensor:
         queries = sinusoid(torch.arange(frames), self.width).expand(len(latent), -1, -1)
@@ -73,7 +72,9 @@ class PublishedTransVAE(nn.Module):
         for window, start in enumerate(range(0, frames, self.window)):
             stop = min(start + self.window, frames)
             now = features.new_zeros(batch, stop - start, 83)
-            fused = self.online.fusion(torch.cat([features[:, :stop], torch.cat([past, now], 1)], -1))
+            fused = self.online.fusion(
+                torch.cat([features[:, :stop], torch.cat([past, now], 1)], -1)
+            )
             hidden = self.unroll(self.head(fused, noise[:, window]), stop - start)
             coefficients = self.to_coefficients(hidden)
             if window:
