@@ -53,7 +53,8 @@ class Batch:
         clips = self.speaker.lead
         if len(clips) != 1:
             raise InputError(f"a batch's speaker has one leading axis, not {list(clips)}.")
-        if self.listener.lead != clips or self.targets.lead[:1] != clips:
+        targets = self.targets.lead
+        if self.listener.lead != clips or len(targets) != 2 or targets[:1] != clips:
             raise InputError(
                 f"a batch of {clips[0]} speakers came with listeners {list(self.listener.lead)} "
                 f"and targets {list(self.targets.lead)}; wanted [B] and [B, N]."

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 WEIGHTS = Path(str(files("visavis"))) / "weights"
 _FIELDS = {"format", "name", "model", "settings", "trained"}
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
 def available() -> tuple[str, ...]:
@@ -67,12 +67,16 @@ def load(name: str | Path, *, device: str = "cpu") -> ReactionModel[Any]:
 
 def _downloaded(hub_id: str) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+    )
 
     try:
         wanted = ["config.json", "model.safetensors"]
         return Path(snapshot_download(hub_id, allow_patterns=wanted))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise InputError(
             f"there is no folder {hub_id!r} here, and the hub did not give a model of that name "
             f"({type(error).__name__}). {nearest(hub_id, available())}"
@@ -132,6 +136,8 @@ def _config(folder: Path) -> dict[str, Any]:
         config: dict[str, Any] = json.loads(path.read_text())
     except ValueError as error:
         raise InputError(f"{path} is not JSON ({error}).") from error
+    if not isinstance(config, dict):
+        raise InputError(f"{path} holds {config!r:.40}; wanted the table that visavis saved.")
     if config.get("format") != FORMAT:
         raise InputError(
             f"{path} has format {config.get('format')!r}; this version of visavis reads {FORMAT}."
@@ -141,15 +147,19 @@ def _config(folder: Path) -> dict[str, Any]:
         raise InputError(
             f"{path} does not fit: unknown fields {sorted(unknown)}, missing {sorted(missing)}."
         )
+    if not isinstance(config["settings"], dict):
+        raise InputError(f"{path} has settings {config['settings']!r:.40}; wanted a table.")
     return config
 
 
 def _from_folder(folder: Path) -> ReactionModel[Any]:
+    import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     config = _config(folder)
-    model: ReactionModel[Any] = recipes.new_model(config["model"], config["settings"])
+    with torch.random.fork_rng(devices=[]):  # initial weights are drawn, and thrown away
+        model: ReactionModel[Any] = recipes.new_model(config["model"], config["settings"])
     model.name = config["name"]
     path = folder / "model.safetensors"
     try:

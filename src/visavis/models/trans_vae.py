@@ -236,6 +236,7 @@ class TransVAE(ReactionModel[TransVAEConfig]):
     def attributes(self, coefficients: Tensor, hidden: Tensor) -> Tensor:
         """[..., 58] and [..., C] to AU probabilities, V/A and expressions, [..., 25]."""
         one, two = self.to_attributes
+        assert isinstance(one, nn.Linear) and isinstance(two, nn.Linear)
         if not torch.is_grad_enabled():  # two linear maps in a row are one, and cheaper
             weight, bias = two.weight @ one.weight, two.bias + two.weight @ one.bias
             raw = nn.functional.linear(coefficients, weight[:, :COEFFICIENTS], bias)

@@ -86,6 +86,8 @@ def read(name: str, *, preset: str | None = None, changes: Sequence[str] = ()) -
         data = _overlaid(data, presets[preset])
     for change in changes:
         data = _overlaid(data, _parsed(change))
+    if "name" in data:
+        raise InputError(f"a recipe's name is its file's, {name!r}; leave `name` out.")
     try:
         return TypeAdapter(Recipe).validate_python({"name": name, **data})
     except ValidationError as error:
@@ -93,15 +95,16 @@ def read(name: str, *, preset: str | None = None, changes: Sequence[str] = ()) -
 
 
 def _parsed(change: str) -> dict[str, Any]:
-    """`training.steps=10` to {"training": {"steps": 10}}; the value is TOML, else a string."""
+    """`training.steps=10` to {"training": {"steps": 10}}; the value is TOML, none, or a string."""
     path, sign, text = change.partition("=")
     keys = [k.strip() for k in path.split(".")]
     if not sign or not all(keys):
         raise InputError(f"cannot read {change!r}; wanted section.key=value.")
+    text = text.strip()
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
-        value = text.strip()
+        value = None if text.lower() == "none" else text  # TOML has no word for it
     for key in reversed(keys):
         value = {key: value}
     return value  # type: ignore[no-any-return]

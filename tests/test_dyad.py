@@ -1,0 +1,71 @@
+"""Batches check their shapes at birth; a persona is a value to save and pass."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.people import batch, person
+from visavis.behaviour import Behaviour
+from visavis.dyad import Persona
+from visavis.errors import InputError
+
+
+def test_a_batch_is_as_long_as_its_clips_are_many() -> None:
+    assert len(batch(3, 10)) == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"speaker": person(10)}, "one leading axis"),
+        ({"speaker": person(10, lead=(2, 2))}, "one leading axis"),
+        ({"listener": person(10, lead=(2,))}, r"listeners \[2\]"),
+        ({"listener": person(10)}, r"listeners \[\]"),
+        ({"targets": person(10, lead=(2, 2))}, r"targets \[2, 2\]"),
+        ({"target_mask": torch.ones(3, 4, dtype=torch.bool)}, r"target_mask is \[3, 4\]"),
+        (
+            {"targets": person(10, lead=(3,)), "target_mask": torch.ones(3, dtype=torch.bool)},
+            r"wanted \[B\] and \[B, N\]",
+        ),
+    ],
+)
+def test_a_batch_that_does_not_fit_together_is_refused(
+    changes: dict[str, object], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        replace(batch(3, 10), **changes)  # type: ignore[arg-type]
+
+
+def test_a_batch_moves_as_a_whole() -> None:
+    moved = replace(batch(2, 10), history=person(5, lead=(2,))).to("meta")
+    parts = [moved.speaker, moved.listener, moved.targets, moved.history]
+    assert {b.device.type for b in parts if isinstance(b, Behaviour)} == {"meta"}
+    assert moved.target_mask.device.type == "meta"
+    assert moved.lengths is not None and moved.lengths.device.type == "meta"
+    assert moved.ids == ("clip0", "clip1")
+
+
+@pytest.mark.parametrize("traits", [None, torch.rand(5)])
+def test_a_persona_comes_back_from_its_file(tmp_path: Path, traits: torch.Tensor | None) -> None:
+    saved = Persona("someone", torch.randn(7), traits)
+    back = Persona.load(saved.save(tmp_path / "p.safetensors"))
+    assert back.model == "someone"
+    assert torch.equal(back.embedding, saved.embedding)
+    assert (back.traits is None) == (traits is None)
+    if traits is not None and back.traits is not None:
+        assert torch.equal(back.traits, traits)
+
+
+def test_what_is_not_a_persona_is_named(tmp_path: Path) -> None:
+    behaviour = person(5).save(tmp_path / "b.safetensors")
+    with pytest.raises(InputError, match="holds no persona"):
+        Persona.load(behaviour)
+    with pytest.raises(InputError, match="does not exist"):
+        Persona.load(tmp_path / "none.safetensors")
+    (tmp_path / "x.safetensors").write_bytes(b"nothing")
+    with pytest.raises(InputError, match="not a safetensors file"):
+        Persona.load(tmp_path / "x.safetensors")
