@@ -21,7 +21,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from benchmarks._timing import cpu_seconds, machine, show, side_by_side
+from benchmarks._timing import machine, show, side_by_side
 from benchmarks.peers.trans_vae import PublishedTransVAE
 from visavis.models.trans_vae import TransVAE, TransVAEConfig
 
@@ -31,35 +31,37 @@ FRAMES, SAMPLES = 750, 10
 def main() -> None:
     torch.set_num_threads(1)
     print(machine())
-    features = torch.randn(1, FRAMES, 128)
-    seeds = torch.zeros(1, dtype=torch.int64)
     with torch.inference_mode():
-        ours = TransVAE(TransVAEConfig()).eval()
-        published = PublishedTransVAE(ours)
-        noise = torch.randn(SAMPLES, 1, 128)
-        one = cpu_seconds(lambda: published(features, noise[0]))
-        print(f"one published pass: {one:.3f} CPU s")
-        show(
-            "offline, 10 x 30 s",
-            *side_by_side(
-                lambda: [published(features, noise[i]) for i in range(SAMPLES)],
-                lambda: ours.react_to_features(features, seeds, SAMPLES),
-            ),
-        )
+        offline()
         for window in (8, 16):
-            ours = TransVAE(TransVAEConfig(online=True, window=window)).eval()
-            published = PublishedTransVAE(ours)
-            windows = torch.randn(SAMPLES, 1, -(-FRAMES // window), 128)
-            one = cpu_seconds(lambda: published.forward_online(features, windows[0]))
-            print(f"one published online pass, w = {window}: {one:.2f} CPU s")
-            show(
-                f"online w = {window}, 10 x 30 s",
-                *side_by_side(
-                    lambda: [published.forward_online(features, w) for w in windows],
-                    lambda: ours.react_to_features(features, seeds, SAMPLES),
-                    runs=1,
-                ),
-            )
+            online(window)
+
+
+def offline() -> None:
+    features, seeds = torch.randn(1, FRAMES, 128), torch.zeros(1, dtype=torch.int64)
+    ours = TransVAE(TransVAEConfig()).eval()
+    published = PublishedTransVAE(ours)
+    noise = torch.randn(SAMPLES, 1, 128)
+    theirs, mine = side_by_side(
+        lambda: [published(features, noise[i]) for i in range(SAMPLES)],
+        lambda: ours.react_to_features(features, seeds, SAMPLES),
+    )
+    print(f"one published offline pass: {theirs / SAMPLES:.3f} CPU s")
+    show("offline, 10 x 30 s", theirs, mine)
+
+
+def online(window: int) -> None:
+    features, seeds = torch.randn(1, FRAMES, 128), torch.zeros(1, dtype=torch.int64)
+    ours = TransVAE(TransVAEConfig(online=True, window=window)).eval()
+    published = PublishedTransVAE(ours)
+    noise = torch.randn(SAMPLES, 1, -(-FRAMES // window), 128)
+    theirs, mine = side_by_side(
+        lambda: [published.forward_online(features, n) for n in noise],
+        lambda: ours.react_to_features(features, seeds, SAMPLES),
+        runs=1,
+    )
+    print(f"one published online pass, w = {window}: {theirs / SAMPLES:.2f} CPU s")
+    show(f"online w = {window}, 10 x 30 s", theirs, mine)
 
 
 if __name__ == "__main__":

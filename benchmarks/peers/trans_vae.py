@@ -1,4 +1,4 @@
-"""Trans-VAE in the published layout: stock torch layers, one sample a pass, the prefix encoded anew.
+"""Trans-VAE in the published layout: stock layers, one sample a pass, the prefix encoded anew.
 
 Written from the specification, for feature tokens [B, T, C] in place of the convolutions. Its
 weights are copied from ours, so a test can hold both to the same numbers.

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.people import person
 
+from tests.people import person
 from visavis import recipes
 from visavis.behaviour import Behaviour
 from visavis.media import probe

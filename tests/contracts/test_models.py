@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from tests.people import batch, person
 
+from tests.people import batch, person
 from visavis import noise, pretrained, recipes
 from visavis.behaviour import Behaviour
 from visavis.channels import GROUPS, Layout

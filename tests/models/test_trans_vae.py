@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from benchmarks.peers.trans_vae import PublishedTransVAE
 from torch import Tensor, nn
 
+from benchmarks.peers.trans_vae import PublishedTransVAE
 from tests.people import COEFFICIENTS, batch, person
 from visavis.behaviour import Behaviour
 from visavis.errors import InputError, OfflineOnly

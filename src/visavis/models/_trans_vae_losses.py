@@ -27,7 +27,7 @@ from visavis.nn.losses import (
 if TYPE_CHECKING:
     from visavis.models.trans_vae import TransVAEConfig
 
-AGREEMENT, ERROR, VARIETY = 1.0, 5.0, 1.0
+AGREEMENT, ERROR, VARIETY = 2.0, 5.0, 0.5
 """Weights of the second objective's terms: 1 - CCC, squared error, shortfall of variety."""
 
 
@@ -87,13 +87,16 @@ def _appropriate(
         "pose": config.pose_weight * masked_mean(difference[..., 52:], kept),
         "variety": VARIETY
         * (
-            spread_hinge(*draws["attributes"].unbind(1), _variety(attributes, batch.target_mask))
-            + spread_hinge(
-                *draws["coefficients"][..., :52].unbind(1),
-                _variety(coefficients[..., :52], batch.target_mask),
-            )
+            _shortfall(draws["attributes"], attributes, batch.target_mask)
+            + _shortfall(draws["coefficients"][..., :52], coefficients[..., :52], batch.target_mask)
         ),
     }
+
+
+def _shortfall(drawn: Tensor, targets: Tensor, there: Tensor) -> Tensor:
+    """How far two draws [B, 2, T, C] vary less than the appropriate listeners [B, N, T, C]."""
+    first, second = drawn.unbind(1)
+    return spread_hinge(first, second, _variety(targets, there))
 
 
 def _variety(targets: Tensor, there: Tensor) -> Tensor:
