@@ -8,7 +8,7 @@ from visavis.render.pieces import Part, Piece, unit
 from visavis.render.sculpt import Array, cast, cone, ellipsoid, grid_triangles, smoothstep, union
 
 _ORIGIN = np.array([0.0, -22.0, -2.6])
-_COLUMNS = 44
+_COLUMNS = 52
 
 
 def _flesh(p: Array) -> Array:

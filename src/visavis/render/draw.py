@@ -32,6 +32,8 @@ FRAME = 0.345
 """Height of what the picture shows at the middle of the head, metres."""
 DROP = -0.012
 """Height of the middle of the picture, metres."""
+_REACH = np.array([0.12, 0.12, 0.25])
+"""Translations are cut to these, metres: the head stays in sight."""
 LARGEST, SMALLEST = 2048, 16
 """Allowed sizes of a picture, pixels."""
 
@@ -171,7 +173,7 @@ def draw_head(
     Args:
         blendshapes: [52] in `BLENDSHAPES` order; values outside [0, 1] are cut, NaN counts as 0.
         rotation: [3] pitch, yaw, roll in radians.
-        translation: [3] metres from rest; limited to what keeps the head in sight.
+        translation: [3] metres from rest, cut to 0.12 sideways and up, 0.25 in depth.
         size: pixels along a side, 16 to 2048.
         look: who is drawn.
 
@@ -188,7 +190,7 @@ def draw_head(
             "For a whole clip use `draw`."
         )
     _check_size(size)
-    shift = np.clip(_three(translation, "translation"), -0.3, 0.3).astype(np.float32)
+    shift = np.clip(_three(translation, "translation"), -_REACH, _REACH).astype(np.float32)
     who = _dressed(look)
     mesh, room = who.head, _ROOM
     room.fit(len(mesh.vertices), size)

@@ -137,7 +137,7 @@ def _with_jaw(piece: Piece, name: str) -> Array:
         return np.tile([0.0, -0.18, 1.05], (len(p), 1))
     if name == "tongueOut" and piece.part == Part.TONGUE:
         tip = smoothstep(3.6, 6.9, p[:, 2])
-        return np.stack([0.12 * p[:, 0] * tip, 0.42 - 0.75 * tip**2, 0.6 + 2.9 * tip], axis=1)
+        return np.stack([0.12 * p[:, 0] * tip, 0.95 - 0.55 * tip**2, 0.6 + 2.9 * tip], axis=1)
     return np.zeros_like(p)
 
 

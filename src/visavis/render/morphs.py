@@ -347,7 +347,7 @@ def jaw_forward(at: Place) -> Array:
 def tongue_gap(at: Place) -> Array:
     """Lips part so that the tongue may pass."""
     lips = _lips(at) * np.exp(-((at.t / 0.75) ** 2))
-    return _shift(lips * np.where(at.above, 0.16, -0.42), y=1.0)
+    return _shift(lips * np.where(at.above, 0.2, -0.58), y=1.0)
 
 
 def mirror(field: Field) -> Field:

@@ -195,7 +195,7 @@ def teeth(*, upper: bool) -> Piece:
     columns = 57
     s = np.linspace(-1.0, 1.0, columns)
     angle = s * 1.25
-    wide, deep = (2.25, 2.6) if upper else (2.05, 2.45)
+    wide, deep = (2.5, 2.5) if upper else (2.2, 2.4)
     front = 7.75 if upper else 7.5
     arch = np.stack(
         [wide * np.sin(angle), np.zeros(columns), front - deep + deep * np.cos(angle)], axis=1
@@ -244,7 +244,7 @@ def tongue() -> Piece:
             0.16 * np.exp(-((np.cos(around) / 0.22) ** 2)) * (np.sin(around) > 0) * min(1.0, 3 * a)
         )
         y = (
-            -7.25
+            -7.0
             + h * np.sin(around)
             - crease
             - 0.5 * a * a

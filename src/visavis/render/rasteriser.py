@@ -72,18 +72,25 @@ def keep_on_balls(points: F32, members: I32, ball: I32, low: F32, high: F32, cen
 
 @compiled
 def pose(points: F32, follow: F32, rotation: F32, pivot: F32, translation: F32) -> None:
-    """Turn points about `pivot` and shift them, each by its share `follow` in [0, 1]."""
+    """Turn points about `pivot` and shift them, each by its share `follow` in [0, 1].
+
+    What does not turn (the body) still takes most of the shift, as a body does that leans.
+    """
+    rest = np.float32(0.7)
     for v in range(points.shape[0]):
         share = follow[v]
+        shift = rest + (np.float32(1.0) - rest) * share
         if share == 0.0:
+            for axis in range(3):
+                points[v, axis] += rest * translation[axis]
             continue
         x = points[v, 0] - pivot[0]
         y = points[v, 1] - pivot[1]
         z = points[v, 2] - pivot[2]
         for axis in range(3):
             turned = rotation[axis, 0] * x + rotation[axis, 1] * y + rotation[axis, 2] * z
-            posed = turned + pivot[axis] + translation[axis]
-            points[v, axis] += share * (posed - points[v, axis])
+            posed = turned + pivot[axis]
+            points[v, axis] += share * (posed - points[v, axis]) + shift * translation[axis]
 
 
 @compiled
