@@ -272,10 +272,10 @@ def toy(seed: int) -> Batch:
 
 def test_a_tiny_trans_vae_learns_who_smiled() -> None:
     model = tiny(dropout=0.0, diversity_weight=0.0, kl_weight=1e-4)
-    recipe = settings(200, learning_rate=5e-3)
+    recipe = settings(150, learning_rate=5e-3)
     train(model, toy, recipe, fit_on=[toy(i) for i in range(5)])
-    unseen = toy(1000)
-    made = model.generate(unseen.speaker, 1)["blendshapes"][:, 0]
-    real = unseen.listener["blendshapes"]
+    unseen = [toy(1000 + i) for i in range(4)]
+    made = torch.cat([model.generate(b.speaker, 1)["blendshapes"][:, 0] for b in unseen])
+    real = torch.cat([b.listener["blendshapes"] for b in unseen])
     error, spread = (made - real).square().mean(), real.var(0, unbiased=False).mean()
     assert float(error) < 0.3 * float(spread)  # 1 is the mean listener

@@ -110,6 +110,8 @@ class WindowSession(ABC, Generic[StateT]):
         while turn := [lane for lane in joined if self._full(lane)]:
             for lane, part in zip(turn, self._advance(turn, self.hop), strict=True):
                 ready[lane].append(part)
+        for lane in joined:
+            self._lanes[lane].pending = _own(self._lanes[lane].pending)
         return {
             lane: Behaviour.cat(parts) if parts else self._nothing()
             for lane, parts in ready.items()
@@ -210,6 +212,17 @@ class WindowSession(ABC, Generic[StateT]):
             {c.name: torch.zeros(self.num_samples, 0, *c.width, device=device) for c in layout},
             layout,
         )
+
+
+def _own(pending: Behaviour | None) -> Behaviour | None:
+    """A copy: a view would keep a long chunk in memory, and change with the caller's buffer."""
+    if pending is None:
+        return None
+    return replace(
+        pending,
+        channels={n: x.clone() for n, x in pending.channels.items()},
+        observed={n: x.clone() for n, x in pending.observed.items()},
+    )
 
 
 def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
