@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from visavis.render import rasteriser
+from visavis.render import rasteriser, vertices
 from visavis.render._jit import compiled
 
 
@@ -54,7 +54,7 @@ def test_a_function_without_a_file_is_compiled_without_a_cache() -> None:
 
 def test_eyeballs_stay_round_and_lids_stay_outside() -> None:
     points = np.array([[0.5, 0, 0], [2.0, 0, 0], [0, 3.0, 0]], np.float32)
-    rasteriser.keep_on_balls(
+    vertices.keep_on_balls(
         points,
         np.array([0, 1, 2], np.int32),
         np.zeros(3, np.int32),
@@ -63,3 +63,18 @@ def test_eyeballs_stay_round_and_lids_stay_outside() -> None:
         np.zeros((1, 3), np.float32),
     )
     np.testing.assert_allclose(np.linalg.norm(points, axis=1), [1, 2, 2], rtol=1e-6)
+
+
+def test_slivers_and_points_that_are_no_numbers_stay_in_bounds() -> None:
+    rng = np.random.default_rng(0)
+    screen = rng.uniform(-20, 30, (3000, 3))
+    screen[:, 2] = rng.uniform(0.5, 2.0, 3000)
+    screen[::5, 1] = screen[1::5, 1] + 1e-7
+    screen[::7, 0] = 1e12
+    screen[::11, 1] = np.nan
+    triangles = rng.integers(0, 3000, (5000, 3))
+    face = _drawn(screen, triangles.tolist(), size=16)
+    assert face.min() >= -1
+    assert face.max() < 5000
+    hit = screen[triangles[face[face >= 0]]]
+    assert np.isfinite(hit).all()

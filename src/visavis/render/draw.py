@@ -12,11 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from visavis.channels import BLENDSHAPES
 from visavis.errors import InputError
-from visavis.render import rasteriser as raster
+from visavis.render import shading, vertices
 from visavis.render.looks import DEFAULT, Look, linear, palette
 from visavis.render.mesh import PIVOT, Head, head
 from visavis.render.motion import Motion, motions
 from visavis.render.pieces import Part
+from visavis.render.rasteriser import rasterise
 from visavis.render.rig import settle
 from visavis.render.text import greyed
 
@@ -134,7 +135,7 @@ class _Room(threading.local):
             )
             self.vertices = vertices
         if size != self.size:
-            side = size * raster.SAMPLES
+            side = size * shading.SAMPLES
             self.near = np.zeros((side, side), np.float32)
             self.face = np.zeros((side, side), np.int32)
             self.size = size
@@ -195,19 +196,19 @@ def draw_head(
     mesh, room = who.head, _ROOM
     room.fit(len(mesh.vertices), size)
     weights = settle(weights)
-    raster.morph(mesh.vertices, weights, who.starts, who.rows, who.deltas, room.points)
-    raster.keep_on_balls(room.points, mesh.on_ball, mesh.ball, mesh.low, mesh.high, mesh.balls)
-    raster.pose(room.points, mesh.follow, turn(_three(rotation, "rotation")), PIVOT, shift)
-    raster.vertex_normals(room.points, mesh.triangles, room.normals)
-    raster.light(
+    vertices.morph(mesh.vertices, weights, who.starts, who.rows, who.deltas, room.points)
+    vertices.keep_on_balls(room.points, mesh.on_ball, mesh.ball, mesh.low, mesh.high, mesh.balls)
+    vertices.pose(room.points, mesh.follow, turn(_three(rotation, "rotation")), PIVOT, shift)
+    vertices.vertex_normals(room.points, mesh.triangles, room.normals)
+    vertices.light(
         room.points, room.normals, who.albedo, mesh.occlusion, who.sheen, who.soft, _LAMPS,
         EYE_Z, room.colours,
     )  # fmt: skip
-    side = float(size * raster.SAMPLES)
-    raster.project(room.points, EYE_Z, side * EYE_Z / FRAME, side / 2.0, DROP, room.screen)
-    raster.rasterise(room.screen, mesh.triangles, room.near, room.face)
+    side = float(size * shading.SAMPLES)
+    vertices.project(room.points, EYE_Z, side * EYE_Z / FRAME, side / 2.0, DROP, room.screen)
+    rasterise(room.screen, mesh.triangles, room.near, room.face)
     out = np.empty((size, size, 3), np.uint8)
-    raster.shade(
+    shading.shade(
         room.near, room.face, room.screen, mesh.triangles, mesh.kind, mesh.group, room.colours,
         mesh.paint, room.normals, who.inks, _CATCH, *_background(size, look.sky, look.ground),
         _encode(), 0.02, out,

@@ -13,12 +13,15 @@ from visavis.channels import BLENDSHAPES
 from visavis.errors import InputError
 from visavis.render import face, morphs, pieces
 from visavis.render.body import body
+from visavis.render.ear import ear
 from visavis.render.hair import STYLES, covered, hair
 from visavis.render.looks import DEFAULT, palette
+from visavis.render.morphs_mouth import JAW_ANGLE, turned
 from visavis.render.occlusion import bake
 from visavis.render.pieces import Part, Piece
-from visavis.render.rasteriser import PAINTED, PLAIN
+from visavis.render.place import Place, place
 from visavis.render.sculpt import Array, smoothstep
+from visavis.render.shading import PAINTED, PLAIN
 
 F32 = NDArray[np.float32]
 I32 = NDArray[np.int32]
@@ -41,7 +44,7 @@ class Head:
         colours: [V, 3] float32 in [0, 1], sRGB, of the default `Look`, for exporters.
         deltas: [52, V, 3] float32, shift of each vertex at weight 1, in `BLENDSHAPES` order.
         follow: [V] float32, share of the head's pose that a vertex takes.
-        paint: [V, 3] float32 and kind: [F] uint8, see `rasteriser.shade`.
+        paint: [V, 3] float32 and kind: [F] uint8, see `shading.shade`.
         group: [F] uint8, number of the piece, for smoothing edges between pieces.
         occlusion: [V] float32, share of the surroundings' light.
         blush: [V] float32, where skin is redder.
@@ -74,7 +77,7 @@ class Head:
         return starts, vertex.astype(np.int32), np.ascontiguousarray(self.deltas[shape, vertex])
 
 
-def _skin_deltas(sheet: face.Sheet, rest: Array, at: morphs.Place) -> Array:
+def _skin_deltas(sheet: face.Sheet, rest: Array, at: Place) -> Array:
     """Shift of every vertex of the sheet under every shape, [52, N, 3] cm."""
     out = np.zeros((len(BLENDSHAPES), len(rest), 3))
     for number, name in enumerate(BLENDSHAPES):
@@ -96,7 +99,7 @@ def _piece_deltas(piece: Piece, skin: Array) -> Array:
     if piece.bound is not None:
         bound = piece.bound >= 0
         out[:, bound] = skin[:, piece.bound[bound]]
-    at = morphs.place(piece.points)
+    at = place(piece.points)
     for number, name in enumerate(BLENDSHAPES):
         if (
             piece.part == Part.BROW
@@ -130,7 +133,7 @@ def _gaze(piece: Piece, name: str) -> Array:
 def _with_jaw(piece: Piece, name: str) -> Array:
     p = piece.points
     if name == "jawOpen":
-        return morphs.turned(p, morphs.JAW_ANGLE)
+        return turned(p, JAW_ANGLE)
     if name in ("jawLeft", "jawRight"):
         return np.tile([1.05 if name == "jawLeft" else -1.05, 0.0, -0.05], (len(p), 1))
     if name == "jawForward":
@@ -142,11 +145,12 @@ def _with_jaw(piece: Piece, name: str) -> Array:
 
 
 def _pieces(sheet: face.Sheet, skin: Array, depth: Array, style: str) -> list[Piece]:
-    eye, brow, ear = pieces.eyeball(), pieces.brow(), pieces.ear()
+    eye, brow, left_ear = pieces.eyeball(), pieces.brow(), ear()
     paint = np.zeros((len(skin), 3))
     paint[:, 0] = depth
     out = [Piece(skin, sheet.triangles, Part.SKIN, PAINTED, paint)]
-    out += [eye, pieces.mirrored(eye), brow, pieces.mirrored(brow), ear, pieces.mirrored(ear)]
+    out += [eye, pieces.mirrored(eye), brow, pieces.mirrored(brow)]
+    out += [left_ear, pieces.mirrored(left_ear)]
     out += pieces.lid_margin(skin, sheet.left_lids, 0) + pieces.lid_margin(
         skin, sheet.right_lids, 1
     )
@@ -183,7 +187,7 @@ def head(style: str = "short") -> Head:
     skin, depth = face.positions(sheet)
     q = (sheet.elevation - face.MOUTH_ROW) * np.radians(1.0) * 9.4
     above = (q > 1e-9) | ((np.abs(q) <= 1e-9) & (sheet.side > 0))
-    at = morphs.place(skin, sheet.azimuth / face.MOUTH_CORNER, q, above)
+    at = place(skin, sheet.azimuth / face.MOUTH_CORNER, q, above)
     skin_deltas = _skin_deltas(sheet, skin, at)
     parts = _pieces(sheet, skin, depth, style)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from visavis.render.rasteriser import I32, rasterise, vertex_normals
+from visavis.render._jit import I32
+from visavis.render.rasteriser import rasterise
 from visavis.render.sculpt import Array
+from visavis.render.vertices import vertex_normals
 
 _SKY = np.array([-0.35, 0.7, 0.62])
 """Whence most light comes, so that a chin shades the neck more than the neck the chin."""
