@@ -163,9 +163,7 @@ def _from_folder(folder: Path) -> ReactionModel[Any]:
     model.name = config["name"]
     path = folder / "model.safetensors"
     try:
-        state = load_file(path)
-        own = model.state_dict()
-        model.load_state_dict({n: x.to(own[n].dtype) if n in own else x for n, x in state.items()})
+        model.load_state_dict(load_file(path))  # halves become the model's own floats
     except (SafetensorError, OSError) as error:
         raise InputError(f"cannot read {path} ({error}).") from error
     except RuntimeError as error:  # torch's list of missing and unexpected names

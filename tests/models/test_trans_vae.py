@@ -181,6 +181,16 @@ def test_pixels_give_one_feature_vector_a_frame_that_no_other_frame_touches() ->
     assert float((a - b)[:, 1].abs().max()) > 1e-3
 
 
+def test_a_long_film_is_encoded_frame_by_frame_all_the_same() -> None:
+    model = made(face="pixels")
+    pixels = torch.randint(0, 256, (2, 35, 3, 64, 64), dtype=torch.uint8)
+    with torch.no_grad():
+        whole = model.face(pixels)
+        for clip, frame in ((0, 0), (0, 34), (1, 0), (1, 33)):
+            alone = model.face(pixels[clip, frame][None, None])[0, 0]
+            torch.testing.assert_close(whole[clip, frame], alone, **CLOSE)
+
+
 def test_a_model_of_pixels_answers_frames_and_lost_frames() -> None:
     model = made(face="pixels")
     pixels = torch.randint(0, 256, (2, 3, 224, 224), dtype=torch.uint8)
@@ -216,6 +226,17 @@ def test_a_long_conversation_holds_no_more_state_than_its_horizon() -> None:
         sizes.append(sum(x.numel() for n, x in session.snapshot(lane).items() if n != "about"))
     assert sizes[0] < sizes[1] < sizes[2]
     assert set(sizes[3:]) == {sizes[2]}
+
+
+def test_a_batch_holds_no_more_state_than_its_horizon_either() -> None:
+    model, seeds = made(online=True, past=10), torch.tensor([1, 2])
+    assert model.online is not None
+    with torch.no_grad():
+        state = model.online.start(model, 2, 3)
+        for _ in range(3):
+            state, _, _ = model.step(features(8), state, seeds, 3)
+    assert {x.shape[2] for x in state.past.tensors().values()} == {10}
+    assert state.filled.tolist() == [10, 10]
 
 
 def test_the_offline_model_names_what_streams_it() -> None:

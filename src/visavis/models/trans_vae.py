@@ -33,6 +33,7 @@ from visavis.nn.gaussian import Gaussian, TokenGaussian
 from visavis.nn.standardise import RunningMoments, Standardise
 
 COEFFICIENTS, ATTRIBUTES = 58, 25
+_FRAMES_AT_ONCE = 32
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -86,15 +87,21 @@ class FrameConvolutions(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Pixels [B, T, 3, H, W] in [0, 255] to features [B, T, C]."""
-        x = pixels.flatten(0, 1).to(self.linear.weight.dtype) / 127.5 - 1.0
+        # in blocks: the first layer's maps of a whole clip would take gigabytes
+        blocks = pixels.flatten(0, 1).split(_FRAMES_AT_ONCE)
+        frames: Tensor = torch.cat([self._encode(b) for b in blocks]).unflatten(0, pixels.shape[:2])
+        return frames
+
+    def _encode(self, pixels: Tensor) -> Tensor:
+        """[N, 3, H, W] to [N, C]."""
+        x = pixels.to(self.linear.weight.dtype) / 127.5 - 1.0
         first, second, third, residual, last = self.convolutions
         x = nn.functional.max_pool2d(self._normal(first(x)), 3, 2)
         x = self._normal(third(self._normal(second(x))))
         x = x + self._normal(residual(x))
         x = self._normal(last(x)).mean((-1, -2))
         out: Tensor = self.linear(x)
-        frames: Tensor = out.unflatten(0, pixels.shape[:2])
-        return frames
+        return out
 
     @staticmethod
     def _normal(x: Tensor) -> Tensor:
