@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,15 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from visavis.channels import FPS, GROUPS, WORDS, Layout, channel_named
-from visavis.errors import InputError, MissingChannel, require
-from visavis.files import atomic_path, existing_file
+from visavis.channels import FPS, WORDS, Layout, channel_named
+from visavis.errors import InputError, MissingChannel
 
 if TYPE_CHECKING:
     import pandas
-
-FORMAT = 1
-"""Version of the files that `Behaviour.save` writes."""
 
 
 @dataclass(frozen=True)
@@ -446,77 +441,18 @@ class Behaviour:
     @staticmethod
     def cat(parts: Sequence[Behaviour]) -> Behaviour:
         """One behaviour after the other in time; leading axes and layouts must agree."""
-        first = _agreeing(parts, "join")
-        if any(p.lead != first.lead for p in parts):
-            raise InputError(f"cannot join leading axes {[list(p.lead) for p in parts]} in time.")
-        if any(p.lengths is not None for p in parts):
-            raise InputError("padded batches cannot be joined in time; join their clips.")
-        offsets = np.cumsum([0, *(p.frames for p in parts)]) / first.fps
-        if any(p.words and isinstance(p.words[0], tuple) for p in parts):
-            words: Words = tuple(
-                tuple(
-                    w.moved(s)
-                    for p, s in zip(parts, offsets, strict=False)
-                    for w in _words_of(p, i)
-                )
-                for i in range(first.lead[0])
-            )
-        else:
-            words = tuple(
-                w.moved(s)
-                for p, s in zip(parts, offsets, strict=False)
-                for w in p.words
-                if isinstance(w, Word)
-            )
-        axis = len(first.lead)
-        masked = {n for p in parts for n in p.observed}
-        return replace(
-            first,
-            channels={
-                n: torch.cat([p.channels[n] for p in parts], axis) for n in first.layout.names
-            },
-            observed={n: torch.cat([p.mask(n) for p in parts], axis) for n in masked},
-            words=words,
-            derived=frozenset().union(*(p.derived for p in parts)),
-        )
+        from visavis._behaviour_join import cat
+
+        return cat(parts)
 
     # ------------------------------------------------------------------ batches
 
     @staticmethod
     def stack(clips: Sequence[Behaviour]) -> Behaviour:
         """A batch [B, ..., T]; shorter clips are padded with zeros and `lengths` says so."""
-        first = _agreeing(clips, "batch")
-        if any(c.lead != first.lead for c in clips):
-            raise InputError(f"cannot batch leading axes {[list(c.lead) for c in clips]}.")
-        if any(c.lengths is not None for c in clips):
-            raise InputError("padded batches cannot be batched again.")
-        frames = max(c.frames for c in clips)
-        masked = {n for c in clips for n in c.observed}
-        axis = len(first.lead)
+        from visavis._behaviour_join import stack
 
-        def padded(values: Tensor, ticks: int) -> Tensor:
-            missing = ticks - values.shape[axis]
-            if not missing:
-                return values
-            shape = (*values.shape[:axis], missing, *values.shape[axis + 1 :])
-            return torch.cat([values, values.new_zeros(shape)], axis)
-
-        lengths = torch.tensor([c.frames for c in clips], device=first.device)
-        return Behaviour(
-            {
-                n: torch.stack(
-                    [padded(c.channels[n], frames * first.layout[n].rate) for c in clips]
-                )
-                for n in first.layout.names
-            },
-            first.layout,
-            first.fps,
-            {n: torch.stack([padded(c.mask(n), frames) for c in clips]) for n in masked},
-            lengths if len({c.frames for c in clips}) > 1 else None,
-            tuple(_flat_words(c) for c in clips) if any(c.words for c in clips) else (),
-            tuple(_single_source(c) for c in clips) if any(c.source for c in clips) else None,
-            frozenset().union(*(c.derived for c in clips)),
-        )
+        return stack(clips)
 
     def unsqueeze(self) -> Behaviour:
         """With a leading axis of one in front: a clip as a batch."""
@@ -557,23 +493,9 @@ class Behaviour:
 
     def save(self, path: str | Path) -> Path:
         """Write a safetensors file with the layout, words and source in its metadata."""
-        from safetensors.torch import save_file
+        from visavis._behaviour_files import save
 
-        tensors = {f"channel/{n}": x.detach().cpu().contiguous() for n, x in self.channels.items()}
-        tensors |= {f"observed/{n}": m.cpu().contiguous() for n, m in self.observed.items()}
-        if self.lengths is not None:
-            tensors["lengths"] = self.lengths.cpu().contiguous()
-        about = {
-            "format": FORMAT,
-            "layout": self.layout.to_json(),
-            "fps": self.fps,
-            "words": _words_json(self.words),
-            "source": _source_json(self.source),
-            "derived": sorted(self.derived),
-        }
-        with atomic_path(path) as temporary:
-            save_file(tensors, temporary, metadata={"visavis": json.dumps(about)})
-        return Path(path)
+        return save(self, path)
 
     @classmethod
     def load(cls, path: str | Path) -> Behaviour:
@@ -582,35 +504,9 @@ class Behaviour:
         Raises:
             InputError: the file is not there, is not a behaviour, or is of another format.
         """
-        from safetensors import SafetensorError, safe_open
+        from visavis._behaviour_files import load
 
-        found = existing_file(path, wanted="a behaviour written by visavis (.safetensors)")
-        try:
-            with safe_open(found, framework="pt") as file:
-                about = json.loads((file.metadata() or {}).get("visavis", "null"))
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except SafetensorError as error:
-            raise InputError(f"{found} is not a safetensors file ({error}).") from error
-        if not isinstance(about, dict):
-            raise InputError(f"{found} is a safetensors file but holds no behaviour.")
-        if about.get("format") != FORMAT:
-            raise InputError(
-                f"{found} has format {about.get('format')}; this version of visavis reads {FORMAT}."
-            )
-        return cls(
-            {n.removeprefix("channel/"): x for n, x in tensors.items() if n.startswith("channel/")},
-            Layout.from_json(about["layout"]),
-            about["fps"],
-            {
-                n.removeprefix("observed/"): x
-                for n, x in tensors.items()
-                if n.startswith("observed/")
-            },
-            tensors.get("lengths"),
-            _words_from(about["words"]),
-            _source_from(about["source"]),
-            frozenset(about["derived"]),
-        )
+        return load(path)
 
     def to_dataframe(self) -> pandas.DataFrame:
         """A table of one clip: a row a frame, `time_s` first, columns `channel.label`.
@@ -622,21 +518,9 @@ class Behaviour:
             MissingExtra: pandas is not installed.
             InputError: this is a batch.
         """
-        pd = require("pandas", extra="table")
-        if self.lead:
-            raise InputError(
-                f"a table holds one clip, but this has leading axes {list(self.lead)}; take "
-                "behaviour[0].to_dataframe()."
-            )
-        columns: dict[str, np.ndarray] = {"time_s": np.arange(self.frames) / self.fps}
-        for channel in self.layout:
-            if channel.kind == "pixels":
-                continue
-            values = self.channels[channel.name][:: channel.rate].reshape(self.frames, -1).cpu()
-            for label, column in zip(channel.labels, values.T.float().numpy(), strict=True):
-                columns[f"{channel.name}.{label}"] = column
-        table: pandas.DataFrame = pd.DataFrame(columns)
-        return table
+        from visavis._behaviour_files import table
+
+        return table(self)
 
     # ------------------------------------------------------------------ looking
 
@@ -652,7 +536,7 @@ class Behaviour:
             lines.append(self._line(channel.name))
         count = sum(len(ws) if isinstance(ws, tuple) else 1 for ws in self.words)
         if count:
-            start = " ".join(w.text for w in _words_of(self, 0)[:8])
+            start = " ".join(w.text for w in words_of(self, 0)[:8])
             lines.append(f'  {"words":<12} {count:>5}  "{start} ..."')
         if isinstance(self.source, Source):
             lines.append(f"  from {self.source.path} at {self.source.start_s:g} s")
@@ -677,26 +561,6 @@ class Behaviour:
 def _tensor(values: Tensor | np.ndarray) -> Tensor:
     tensor = torch.as_tensor(values)
     return tensor if tensor.dtype in (torch.uint8, torch.float32) else tensor.to(torch.float32)
-
-
-def _agreeing(parts: Sequence[Behaviour], verb: str) -> Behaviour:
-    if not parts:
-        raise InputError(f"there is nothing to {verb}.")
-    first = parts[0]
-    for part in parts[1:]:
-        if part.layout.convention != first.layout.convention:
-            raise InputError(
-                f"cannot {verb} coefficients of different conventions "
-                f"({first.layout.convention} and {part.layout.convention}); convert one first."
-            )
-        if part.layout != first.layout:
-            raise InputError(
-                f"cannot {verb} different channels: {', '.join(first.layout.names)} and "
-                f"{', '.join(part.layout.names)}; select() the same ones first."
-            )
-        if part.fps != first.fps:
-            raise InputError(f"cannot {verb} {first.fps:g} and {part.fps:g} frames a second.")
-    return first
 
 
 def _loses_axis(lengths: Tensor, change: Any) -> bool:
@@ -726,57 +590,14 @@ def _no_words(words: Words) -> Words:
     return _each_clip(words, lambda _: ())
 
 
-def _words_of(behaviour: Behaviour, clip: int) -> tuple[Word, ...]:
+def words_of(behaviour: Behaviour, clip: int) -> tuple[Word, ...]:
     words = behaviour.words
     if words and isinstance(words[0], tuple):
         words = words[clip]
     return tuple(w for w in words if isinstance(w, Word))
 
 
-def _flat_words(clip: Behaviour) -> tuple[Word, ...]:
-    return tuple(w for w in clip.words if isinstance(w, Word))
-
-
-def _single_source(clip: Behaviour) -> Source | None:
-    return clip.source if isinstance(clip.source, Source) else None
-
-
 def _moved(source: Sources, by_s: float) -> Sources:
     if isinstance(source, tuple):
         return tuple(None if s is None else Source(s.path, s.start_s + by_s) for s in source)
     return None if source is None else Source(source.path, source.start_s + by_s)
-
-
-def _words_json(words: Words) -> list[Any]:
-    if words and isinstance(words[0], tuple):
-        return [
-            [[w.text, w.start_s, w.end_s] for w in ws if isinstance(w, Word)]
-            for ws in words
-            if isinstance(ws, tuple)
-        ]
-    return [
-        {"text": w.text, "start_s": w.start_s, "end_s": w.end_s}
-        for w in words
-        if isinstance(w, Word)
-    ]
-
-
-def _words_from(data: list[Any]) -> Words:
-    if data and isinstance(data[0], list):
-        return tuple(tuple(Word(*item) for item in words) for words in data)
-    return tuple(Word(**item) for item in data)
-
-
-def _source_json(source: Sources) -> Any:
-    if isinstance(source, tuple):
-        return [None if s is None else [s.path, s.start_s] for s in source]
-    return None if source is None else {"path": source.path, "start_s": source.start_s}
-
-
-def _source_from(data: Any) -> Sources:
-    if isinstance(data, list):
-        return tuple(None if item is None else Source(*item) for item in data)
-    return None if data is None else Source(**data)
-
-
-__all__ = ["FORMAT", "GROUPS", "Behaviour", "Source", "Word"]
