@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from visavis import noise
 from visavis.behaviour import Behaviour
-from visavis.channels import GROUPS, Layout
+from visavis.channels import FPS, GROUPS, Layout
 from visavis.dyad import Batch, Persona
 from visavis.errors import InputError, MissingChannel, OfflineOnly
 
@@ -250,11 +250,16 @@ class ReactionModel(nn.Module, ABC, Generic[ConfigT]):
             self.train(training)
 
     def check_speaker(self, speaker: Behaviour) -> Behaviour:
-        """Only the channels that are read, or an error that says what is missing."""
+        """Only the channels that are read, or an error that says what does not fit."""
         if speaker.layout.convention != "arkit":
             raise InputError(
                 f"{self.name} reads coefficients in this library's convention, but these are in "
                 f"{speaker.layout.convention}'s; convert them first."
+            )
+        if speaker.fps != FPS:
+            raise InputError(
+                f"{self.name} works at {FPS:g} frames a second, but this speaker is at "
+                f"{speaker.fps:g}; visavis.perceive gives {FPS:g}, or resample the channels."
             )
         wanted = [n for group in self.inputs for n in GROUPS.get(group, (group,))]
         if not wanted:  # nothing is read but the clock

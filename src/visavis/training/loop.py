@@ -67,8 +67,8 @@ def train(
         raise InputError(f"{model.name} has nothing to train by steps; set training.steps to 0.")
     optimizers = [_optimizer(o, settings) for o in objectives]
     schedules = [
-        torch.optim.lr_scheduler.LambdaLR(o, lambda step: _rate(step, settings.steps))
-        for o in optimizers
+        torch.optim.lr_scheduler.LambdaLR(o, _pace(objective.every, settings.steps))
+        for objective, o in zip(objectives, optimizers, strict=True)
     ]
     best: dict[str, Tensor] | None = None
     model.train()
@@ -104,6 +104,11 @@ def _optimizer(objective: Objective, settings: TrainingRecipe) -> torch.optim.Op
         group["lr"] = settings.learning_rate
         group["weight_decay"] = settings.weight_decay
     return optimizer
+
+
+def _pace(every: int, steps: int) -> Callable[[int], float]:
+    """The rate by an objective's own count, which moves on only at every n-th step."""
+    return lambda count: _rate(count * every, steps)
 
 
 def _rate(step: int, steps: int) -> float:
