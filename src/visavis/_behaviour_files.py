@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from visavis.behaviour import FORMAT, Behaviour, Source, Sources, Word, Words
+from visavis.behaviour import Behaviour, Source, Sources, Word, Words
 from visavis.channels import Layout
 from visavis.errors import InputError, require
 from visavis.files import atomic_path, existing_file
 
 if TYPE_CHECKING:
     import pandas
+
+FORMAT = 1
+"""Version of the files that `save` writes."""
 
 
 def save(behaviour: Behaviour, path: str | Path) -> Path:
