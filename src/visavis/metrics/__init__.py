@@ -1,0 +1,1 @@
+"""Numbers of the field and beyond: one metric a file, one protocol a table."""
