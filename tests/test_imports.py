@@ -17,7 +17,7 @@ BASE = {"behaviour", "channels", "dyad", "noise", "errors", "files"}
 EVERYTHING = {"*"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
-    "_jit": {"errors"},
+    "jit": {"errors"},
     "noise": set(),
     "files": {"errors"},
     "channels": {"errors"},
@@ -32,8 +32,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "pretrained": BASE | {"recipes", "models"},
     "training": BASE | {"models", "nn", "recipes"},
     "streaming": BASE | {"models", "nn"},
-    "metrics": BASE | {"_jit"},
-    "render": BASE | {"_jit", "media"},
+    "metrics": BASE | {"jit"},
+    "render": BASE | {"jit", "media"},
     "demo": BASE | {"media", "features"},
     "cli": EVERYTHING,
     "__main__": {"cli"},
