@@ -189,7 +189,7 @@ def test_a_missing_system_library_is_named_with_its_command(
     monkeypatch.setattr(_system, "NEEDED", {"libvisavisnosuch.so.9": "libnosuch9"})
     monkeypatch.setattr(sys, "platform", "linux")
     assert _system.missing_libraries() == ("libvisavisnosuch.so.9",)
-    with pytest.raises(InputError, match=r"libvisavisnosuch.*apt-get install -y libnosuch9"):
+    with pytest.raises(MissingExtra, match=r"libvisavisnosuch.*apt-get install -y libnosuch9"):
         MediapipeTracker()
 
 

@@ -30,3 +30,7 @@ def _loads(name: str) -> bool:
     except OSError:
         return False
     return True
+
+
+if __name__ == "__main__":  # `make` asks which packages to install
+    sys.stdout.write(" ".join(NEEDED[name] for name in missing_libraries()))

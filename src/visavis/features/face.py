@@ -73,7 +73,7 @@ def default_tracker(**options: Any) -> FaceTracker:
 
     Raises:
         MissingExtra: mediapipe is not installed (`pip install 'visavis[track]'`).
-        InputError: a system library below it is missing; the text names the command.
+        MissingExtra: a system library below it is missing; the text names the command.
     """
     from visavis.features.face_mediapipe import MediapipeTracker
 

@@ -14,13 +14,14 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from visavis.errors import InputError, require
+from visavis.errors import InputError, MissingExtra, require
 from visavis.features._system import install_command, missing_libraries
 from visavis.features.face import FaceObservation
 from visavis.features.face_geometry import blendshapes_of, measure
@@ -186,15 +187,15 @@ def _size(face: Doubles) -> float:
 def _mediapipe() -> Any:
     """Import mediapipe, saying what is missing if it cannot be."""
     os.environ.setdefault("GLOG_minloglevel", "2")
-    missing = missing_libraries()
+    missing = missing_libraries() if find_spec("mediapipe") else ()
     if missing:
-        raise InputError(
+        raise MissingExtra(
             f"the face tracker needs the system libraries {', '.join(missing)}, which this machine "
             f"lacks. Install them with: {install_command(missing)}"
         )
     module = require("mediapipe", extra="track")
     if not hasattr(module, "solutions"):
-        raise InputError(
+        raise MissingExtra(
             f"mediapipe {module.__version__} no longer contains the face mesh. "
             "Install the version that does with: pip install 'visavis[track]'"
         )

@@ -22,13 +22,15 @@ from visavis.nn.losses import (
     nearest,
     spread_hinge,
     squared_error,
+    velocity_error,
 )
 
 if TYPE_CHECKING:
     from visavis.models.trans_vae import TransVAEConfig
 
-AGREEMENT, ERROR, VARIETY = 2.0, 5.0, 0.5
-"""Weights of the second objective's terms: 1 - CCC, squared error, shortfall of variety."""
+AGREEMENT, ERROR, VARIETY, MOTION = 2.0, 5.0, 0.5, 25.0
+"""Weights of the second objective's terms: 1 - CCC, squared error, shortfall of variety, squared
+error of first differences (without it the face jumps at every window)."""
 
 
 def objective_terms(
@@ -79,12 +81,17 @@ def _appropriate(
     cost, chosen = nearest(AGREEMENT * (1 - agreement) + ERROR * error, there)
 
     rows = torch.arange(len(chosen), device=chosen.device)[:, None]
-    difference = (draws["coefficients"] - coefficients[rows, chosen]) ** 2
-    kept = pose_mask[rows, chosen]
+    nearest_real, kept = coefficients[rows, chosen], pose_mask[rows, chosen]
+    difference = (draws["coefficients"] - nearest_real) ** 2
+    motion = velocity_error(draws["coefficients"], nearest_real, kept)
+    motion = motion + velocity_error(
+        draws["attributes"], attributes[rows, chosen], mask[rows, chosen]
+    )
     return {
         "attributes": cost.mean(),
         "blendshapes": ERROR * masked_mean(difference[..., :52], kept),
         "pose": config.pose_weight * masked_mean(difference[..., 52:], kept),
+        "motion": MOTION * motion,
         "variety": VARIETY
         * (
             _shortfall(draws["attributes"], attributes, batch.target_mask)

@@ -71,3 +71,15 @@ def spread_hinge(first: Tensor, second: Tensor, wanted: Tensor) -> Tensor:
     """
     got = ((first - second) ** 2).mean((0, 1))
     return (torch.relu(wanted - got) / wanted.clamp(min=1e-4)).mean()
+
+
+def velocity_error(predicted: Tensor, real: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Squared error of first differences over time, [..., T, C]; mask [..., T] of whole frames.
+
+    A smoothness term that asks for the real motion rather than for none (the first-difference
+    penalty of PerReactor, section "motion", pulls every movement towards stillness).
+    """
+    if predicted.shape[-2] < 2:
+        return predicted.sum() * 0.0
+    both = None if mask is None else mask[..., 1:] & mask[..., :-1]
+    return squared_error(predicted.diff(dim=-2), real.diff(dim=-2), both)

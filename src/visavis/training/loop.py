@@ -82,6 +82,8 @@ def train(
         due = (step + 1) % settings.validate_every == 0 or step + 1 == settings.steps
         if validate is not None and due:
             score = validate(model)
+            if not math.isfinite(score):
+                raise NotFinite(f"the validation score is {score} at step {step + 1}.")
             model.train()
             row["validation"] = score
             if score < history.best_score:
