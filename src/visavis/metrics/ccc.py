@@ -1,0 +1,137 @@
+"""Concordance correlation (Lin, 1989) of every prediction with every target, channel by channel.
+
+    CCC = 2 cov(x, y) / (var x + var y + (mean x - mean y)^2 + epsilon)
+
+with population moments. Moments are taken once a sequence and covariances are one matrix product
+a channel, so a pair costs T multiplications a channel instead of two passes over the frames.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visavis._jit import compiled
+from visavis.errors import InputError
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+Real = NDArray[np.floating]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Moments:
+    """S sequences of D channels, centred once for any number of comparisons."""
+
+    centred: F64
+    """[D, S, T], each sequence less its mean."""
+    mean: F64
+    """[S, D]"""
+    variance: F64
+    """[S, D], population (over T); NaN where a value is not finite."""
+    constant: Flags
+    """[S, D]: every frame equals the first, exactly."""
+
+    @property
+    def frames(self) -> int:
+        return self.centred.shape[2]
+
+
+def moments(sequences: Real) -> Moments:
+    """Moments of `sequences` [S, T, D]; T of at least 1."""
+    if sequences.ndim != 3 or 0 in sequences.shape:
+        raise InputError(
+            f"sequences of shape {list(sequences.shape)}: wanted [S, T, D], none of them 0."
+        )
+    count, frames, width = sequences.shape
+    centred = np.empty((width, count, frames))
+    mean, variance = np.empty((count, width)), np.empty((count, width))
+    constant = np.empty((count, width), dtype=np.bool_)
+    _moments(np.ascontiguousarray(sequences), centred, mean, variance, constant)
+    return Moments(centred, mean, variance, constant)
+
+
+@compiled
+def _moments(x: Real, centred: F64, mean: F64, variance: F64, constant: Flags) -> None:
+    count, frames, width = x.shape
+    for s in range(count):
+        sums = np.zeros(width)
+        moved = np.zeros(width, dtype=np.int64)
+        for t in range(frames):
+            for d in range(width):
+                sums[d] += x[s, t, d]
+                moved[d] += x[s, t, d] != x[s, 0, d]
+        for d in range(width):
+            sums[d] /= frames
+            mean[s, d] = sums[d]
+            constant[s, d] = moved[d] == 0
+        squares = np.zeros(width)
+        for t in range(frames):
+            for d in range(width):
+                off = x[s, t, d] - sums[d]
+                centred[d, s, t] = off
+                squares[d] += off * off
+        for d in range(width):
+            # exact zero also where the mean of equal float64 values is not that value
+            if constant[s, d]:
+                squares[d] = 0.0 * squares[d]
+                for t in range(frames):
+                    centred[d, s, t] *= 0.0
+            variance[s, d] = squares[d] / frames
+
+
+def ccc_matrix(pred: Real | Moments, targets: Real | Moments, *, epsilon: float = 1e-8) -> F64:
+    """CCC of `pred` [M, T, D] with `targets` [G, T, D]: [M, G, D], float64.
+
+    A channel that is constant in either scores 0; a value that is not finite makes NaN.
+
+    Args:
+        epsilon: added to the denominator. Where it vanishes in float32 (below 1e-46) a pair that
+            is constant and equal gives what float32 arithmetic gives, NaN as a rule: ReactFace's
+            released code under NumPy 2.
+
+    Raises:
+        InputError: T or D differ.
+    """
+    x = pred if isinstance(pred, Moments) else moments(pred)
+    y = targets if isinstance(targets, Moments) else moments(targets)
+    if x.frames != y.frames:
+        raise InputError(
+            f"axis T must agree: predictions have {x.frames} frames, targets {y.frames}. "
+            "Cut both to the same length, or align the targets first."
+        )
+    if x.centred.shape[0] != y.centred.shape[0]:
+        raise InputError(
+            f"axis D must agree: predictions have {x.centred.shape[0]} channels, "
+            f"targets {y.centred.shape[0]}."
+        )
+    covariance = np.matmul(x.centred, y.centred.transpose(0, 2, 1)).transpose(1, 2, 0)
+    apart = x.mean[:, None] - y.mean
+    below = x.variance[:, None] + y.variance + apart * apart
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found: F64 = 2.0 * covariance / x.frames / (below + epsilon)
+    both = x.constant[:, None] & y.constant
+    if both.any():
+        found[both & np.isfinite(below)] = 0.0
+        if np.float32(epsilon) == 0.0:
+            _underflow(found, both, x, y)
+    return found
+
+
+def _underflow(found: F64, both: Flags, x: Moments, y: Moments) -> None:
+    """NaN where float32 finds nothing at all below the fraction bar."""
+    for m, g, d in np.argwhere(both):
+        (mean_x, var_x), (mean_y, var_y) = (
+            _float32_moments(s.mean[i, d], s.frames) for s, i in ((x, m), (y, g))
+        )
+        if var_x + var_y + (mean_x - mean_y) ** 2 == 0:
+            found[m, g, d] = np.nan
+
+
+def _float32_moments(value: float, frames: int) -> tuple[np.float32, np.float32]:
+    """Mean and variance of a constant sequence as NumPy rounds them in float32."""
+    sequence = np.full(frames, value, dtype=np.float32)
+    return sequence.mean(), sequence.var()
