@@ -2,36 +2,151 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
 
-from visavis.metrics.dtw import dtw
+from visavis.errors import InputError
+from visavis.metrics import dtw
+from visavis.metrics._dtw_sets import Groups, Real, SequenceSet, sequence_set
+
+try:
+    from visavis.metrics import _dtw_search as search
+except ImportError:  # no numba: every distance is computed, in NumPy
+    search = None  # type: ignore[assignment]
 
 F64 = NDArray[np.float64]
-Real = NDArray[np.floating]
-Groups: TypeAlias = Sequence[tuple[slice, float]]
-"""Channel groups that are warped apart, each with its weight in the sum."""
+I64 = NDArray[np.int64]
 
 ATTRIBUTE_GROUPS: Groups = ((slice(0, 15), 1 / 15), (slice(15, 17), 1.0), (slice(17, 25), 1 / 8))
 """AUs, valence and arousal, expressions with the weights of the REACT scores."""
 
-
-def group_distances(pred: Real, targets: Real | Sequence[Real], groups: Groups) -> F64:
-    """Weighted sum of the DTW of each group, [M, G], for `pred` [M, T, D], `targets` [G, T', D]."""
-    return np.array(
-        [[sum(w * dtw(p[:, s], g[:, s]) for s, w in groups) for g in targets] for p in pred]
-    )
+CHUNK = 1024
+"""Predictions searched together: enough to fill vectors, few enough to bound memory."""
 
 
-def nearest_distances(pred: Real, targets: Real | Sequence[Real], groups: Groups) -> F64:
-    """Least of `group_distances` over the targets, [M]."""
-    least = []
-    for row in group_distances(pred, targets, groups):
-        best = row[0]
-        for value in row[1:]:  # the order of comparison decides where NaN stands, as published
+def group_distances(
+    pred: Real | Sequence[Real], targets: Real | Sequence[Real], groups: Groups = ATTRIBUTE_GROUPS
+) -> F64:
+    """Weighted sum of the DTW of each channel group, float64 [M, G].
+
+    `pred` [M, T, D] or a list of [T, D], `targets` [G, T', D] or a list of [T', D]; `groups` are
+    (columns, weight). Frames at the end that are NaN throughout a group are padding; other NaN
+    gives NaN, or infinity where only the target has it before its last frame, as published.
+    Raises `InputError` for shapes that do not match and for a sequence without frames.
+    """
+    x, y = _sets(pred, targets, groups)
+    pairs = np.indices((len(x.starts), len(y.starts))).reshape(2, -1).astype(np.int64)
+    return _distances(x, y, groups, pairs[0], pairs[1]).reshape(len(x.starts), -1)
+
+
+def nearest_distances(
+    pred: Real | Sequence[Real], targets: Real | Sequence[Real], groups: Groups = ATTRIBUTE_GROUPS
+) -> F64:
+    """Least of `group_distances` over the targets, float64 [M], without computing them all."""
+    x, y = _sets(pred, targets, groups)
+    return _nearest(x, y, groups, np.tile(np.arange(len(y.starts)), (len(x.starts), 1)))
+
+
+def appropriate_distances(
+    pred: Real | Sequence[Sequence[Real]],
+    targets: Real | Sequence[Real],
+    appropriate: Sequence[Sequence[int] | I64],
+    groups: Groups = ATTRIBUTE_GROUPS,
+    *,
+    threads: int = 1,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> F64:
+    """Distance of each sample of each clip to its nearest appropriate reaction, float64 [N, M].
+
+    `pred` [N, M, T, D] or, for each clip, M sequences [T, D]; `targets` [G, T', D] or a list;
+    `appropriate[n]` the indices of the targets of clip n. Many clips in one call are faster than
+    `nearest_distances` clip by clip, and equal. Numbers do not depend on `threads`.
+    """
+    clips, samples = len(pred), len(pred[0]) if len(pred) else 0
+    if clips == 0 or samples == 0 or any(len(clip) != samples for clip in pred):
+        raise InputError("pred wants [N, M, T, D]: one clip or more, as many samples in each.")
+    if len(appropriate) != clips:
+        raise InputError(f"appropriate has {len(appropriate)} rows for {clips} clips.")
+    y = sequence_set(targets, groups, name="targets")
+    table = _table(appropriate, len(y.starts))
+    step = max(1, CHUNK // samples)
+
+    def search_from(start: int) -> F64:
+        chunk = pred[start : start + step]
+        flat = [sample for clip in chunk for sample in clip]
+        if isinstance(chunk, np.ndarray):
+            flat = chunk.reshape(-1, *chunk.shape[2:])  # type: ignore[assignment]
+        x = sequence_set(flat, groups, name="pred", width=y.values.shape[1])
+        return _nearest(x, y, groups, np.repeat(table[start : start + step], samples, axis=0))
+
+    found: list[F64] = []
+    with ThreadPoolExecutor(max(1, threads)) as pool:
+        for part in pool.map(search_from, range(0, clips, step)):
+            found.append(part.reshape(-1, samples))
+            if progress is not None:
+                progress(sum(map(len, found)), clips)
+    return np.concatenate(found)
+
+
+def _sets(
+    pred: Real | Sequence[Real], targets: Real | Sequence[Real], groups: Groups
+) -> tuple[SequenceSet, SequenceSet]:
+    y = sequence_set(targets, groups, name="targets")
+    return sequence_set(pred, groups, name="pred", width=y.values.shape[1]), y
+
+
+def _table(appropriate: Sequence[Sequence[int] | I64], targets: int) -> I64:
+    """[N, most] target indices, filled up with -1."""
+    rows = [np.asarray(row, dtype=np.int64).reshape(-1) for row in appropriate]
+    for clip, row in enumerate(rows):
+        if not len(row):
+            raise InputError(f"clip {clip} has no appropriate reaction: at least one is needed.")
+        if row.min() < 0 or row.max() >= targets:
+            raise InputError(f"clip {clip} names target {row.max()} of {targets} targets.")
+    table = np.full((len(rows), max(map(len, rows))), -1, np.int64)
+    for clip, row in enumerate(rows):
+        table[clip, : len(row)] = row
+    return table
+
+
+def _nearest(x: SequenceSet, y: SequenceSet, groups: Groups, candidates: I64) -> F64:
+    """Least distance of each prediction over `candidates` [P, G] (-1: none)."""
+    odd = x.odd | ((candidates >= 0) & y.odd[candidates]).any(1)
+    least = np.empty(len(candidates))
+    even = np.flatnonzero(~odd)
+    if search is None:
+        odd[:] = True
+    elif len(even):
+        least[even] = search.nearest(_compiled(x, y, groups), even, candidates[even])
+    for row in np.flatnonzero(odd):
+        known = candidates[row][candidates[row] >= 0]
+        best, *others = _distances(x, y, groups, np.full(len(known), row), known)
+        for value in others:  # a value replaces NaN nowhere and NaN no value, as published
             best = value if value < best else best
-        least.append(best)
-    return np.array(least)
+        least[row] = best
+    return least
+
+
+def _distances(x: SequenceSet, y: SequenceSet, groups: Groups, x_of: I64, y_of: I64) -> F64:
+    """Distance of each pair, [n]; sequences with NaN or infinities one by one."""
+    total = np.zeros(len(x_of))
+    odd = x.odd[x_of] | y.odd[y_of]
+    if search is None:
+        odd[:] = True
+    else:
+        even = np.flatnonzero(~odd)
+        if len(even):
+            for group in _compiled(x, y, groups):
+                total[even] += group.distances(x_of[even], y_of[even])
+    for n in np.flatnonzero(odd):
+        for number, (columns, weight) in enumerate(groups):
+            a, b = x.part(x_of[n], number, columns), y.part(y_of[n], number, columns)
+            total[n] += weight * dtw.dtw(a, b)
+    return total
+
+
+def _compiled(x: SequenceSet, y: SequenceSet, groups: Groups) -> list[search.Group]:
+    return [search.group_of(x, y, number, columns, w) for number, (columns, w) in enumerate(groups)]
