@@ -150,30 +150,40 @@ class PerClip(Metric):
     """
 
     full_state_update = False
+    head = ""
+    """Name of the score."""
     values: list[Tensor]
+    width: Tensor
 
     def __init__(self, protocol: str | Protocol = "react2024", **options: Any) -> None:
         super().__init__(**options)
         self.protocol = protocol_named(protocol)
-        self.names: tuple[str, ...] = ()
         self.add_state("values", default=[], dist_reduce_fx="cat")
+        # a process that saw no clip learns from the others what the columns of `values` are
+        self.add_state("width", torch.zeros((), dtype=torch.int64), dist_reduce_fx="max")
 
-    def add(self, row: Mapping[str, float]) -> None:
-        """Count one clip."""
-        if self.names and tuple(row) != self.names:
+    def add(self, row: Mapping[str, float], width: int) -> None:
+        """Count one clip of `width` channels."""
+        if self.width not in (0, width):
             raise InputError(
-                f"this clip gives {', '.join(row)} but earlier ones gave {', '.join(self.names)}: "
-                "axis D must agree between clips."
+                f"axis D must agree between clips: {width} channels after {int(self.width)}."
             )
-        self.names = tuple(row)
+        self.width = torch.tensor(width, device=self.device)
         found = torch.tensor([list(row.values())], dtype=torch.float64, device=self.device)
         self.values.append(found)
+
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns of `values`."""
+        if not self.protocol.strict:
+            return (self.head,)
+        groups = self.protocol.groups(int(self.width))
+        return (self.head, *(f"{self.head}/{group.name}" for group in groups))
 
     def rows(self) -> list[dict[str, float]]:
         """The values of each clip seen so far (after a sync: of all processes)."""
         held = self.values if isinstance(self.values, list) else [self.values]
         table = torch.cat(held).tolist() if held else []
-        return [dict(zip(self.names, row, strict=True)) for row in table]
+        return [dict(zip(self.names(), row, strict=True)) for row in table]
 
     def compute(self) -> dict[str, Tensor]:
         """{"FRCorr": mean over clips} and, under `corrected`, one entry a group and their mean."""

@@ -135,3 +135,20 @@ def _float32_moments(value: float, frames: int) -> tuple[np.float32, np.float32]
     """Mean and variance of a constant sequence as NumPy rounds them in float32."""
     sequence = np.full(frames, value, dtype=np.float32)
     return sequence.mean(), sequence.var()
+
+
+def constant_channels(sequences: Real) -> Flags:
+    """Which channels of `sequences` [S, T, D] never change, exactly: [S, D]; NaN is a change."""
+    found = np.empty((sequences.shape[0], sequences.shape[2]), dtype=np.bool_)
+    _still(np.ascontiguousarray(sequences), found)
+    return found
+
+
+@compiled
+def _still(x: Real, found: Flags) -> None:
+    for s in range(x.shape[0]):
+        for d in range(x.shape[2]):
+            t = 0
+            while t < x.shape[1] and x[s, t, d] == x[s, 0, d]:
+                t += 1
+            found[s, d] = t == x.shape[1]

@@ -78,6 +78,7 @@ class FRCorr(PerClip):
     >>> metric.compute()["FRCorr"]
     """
 
+    head = "FRCorr"
     higher_is_better = True
 
     def update(self, pred: Any, targets: Any) -> None:
@@ -88,4 +89,4 @@ class FRCorr(PerClip):
         """
         ours = real_array("pred", pred, "KTD", self.protocol)
         theirs = stacked(target_arrays(targets, self.protocol), *ours.shape[1:])
-        self.add(frcorr(ours, theirs, self.protocol))
+        self.add(frcorr(ours, theirs, self.protocol), ours.shape[2])

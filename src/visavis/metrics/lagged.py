@@ -87,8 +87,8 @@ def lagged_correlations(pred: Real, speaker: Real, *, lags: int = 49) -> F64:
 def _pack(x: Real, packed: F64, edges: F64, changes: I64) -> None:
     """Centre x [S, T, D] into packed [D, U, S, B]; sums, and where a channel first and last moves.
 
-    edges [S, D, 4, lags + 1]: sum and square sum of all but the first l frames, then of all but
-    the last l. changes [S, D, 2]: first and last t with x[t] != x[t - 1], or T and 0.
+    edges [S, D, 4, lags + 1]: sum and square sum of all but the first k frames, then of all but
+    the last k. changes [S, D, 2]: first and last t with x[t] != x[t - 1], or T and 0.
     """
     count, frames, width = x.shape
     block, reach = packed.shape[3], edges.shape[3]
@@ -119,15 +119,15 @@ def _pack(x: Real, packed: F64, edges: F64, changes: I64) -> None:
                 squares[d] += off * off
         for d in range(width):
             head, head2, tail, tail2 = 0.0, 0.0, 0.0, 0.0
-            for l in range(reach):
-                edges[s, d, 0, l] = total[d] - head
-                edges[s, d, 1, l] = squares[d] - head2
-                edges[s, d, 2, l] = total[d] - tail
-                edges[s, d, 3, l] = squares[d] - tail2
-                off = x[s, l, d] - mean[d]
+            for k in range(reach):
+                edges[s, d, 0, k] = total[d] - head
+                edges[s, d, 1, k] = squares[d] - head2
+                edges[s, d, 2, k] = total[d] - tail
+                edges[s, d, 3, k] = squares[d] - tail2
+                off = x[s, k, d] - mean[d]
                 head += off
                 head2 += off * off
-                off = x[s, frames - 1 - l, d] - mean[d]
+                off = x[s, frames - 1 - k, d] - mean[d]
                 tail += off
                 tail2 += off * off
 
@@ -160,19 +160,14 @@ def _correlate(
                 shift = abs(lag)
                 n = frames - shift
                 ours, theirs = (0, 2) if lag >= 0 else (2, 0)
-                p_still = (
-                    p_changes[m, d, 1] <= shift if lag >= 0 else p_changes[m, d, 0] >= n
-                )
+                p_still = p_changes[m, d, 1] <= shift if lag >= 0 else p_changes[m, d, 0] >= n
                 s_still = s_changes[d, 0] >= n if lag >= 0 else s_changes[d, 1] <= shift
                 if p_still or s_still:
                     continue
                 p_sum, s_sum = p_edges[m, d, ours, shift], s_edges[d, theirs, shift]
                 p_var = p_edges[m, d, ours + 1, shift] - p_sum * p_sum / n
                 s_var = s_edges[d, theirs + 1, shift] - s_sum * s_sum / n
-                if (
-                    p_var < _FRAGILE * p_edges[m, d, 1, 0]
-                    or s_var < _FRAGILE * s_edges[d, 1, 0]
-                ):
+                if p_var < _FRAGILE * p_edges[m, d, 1, 0] or s_var < _FRAGILE * s_edges[d, 1, 0]:
                     p_from, s_from = (shift, 0) if lag >= 0 else (0, shift)
                     r = _direct(p_line[d, :, m], s_line[d], p_from, s_from, n)
                 else:
@@ -216,6 +211,4 @@ def windowed_correlation(pred: Real, speaker: Real, lag: int) -> F64:
     ours = pred[lag:] if lag >= 0 else pred[:n]
     theirs = speaker[:n] if lag >= 0 else speaker[-lag:]
     with np.errstate(all="ignore"):
-        return np.array(
-            [np.corrcoef(theirs[:, d], ours[:, d])[0, 1] for d in range(pred.shape[1])]
-        )
+        return np.array([np.corrcoef(theirs[:, d], ours[:, d])[0, 1] for d in range(pred.shape[1])])

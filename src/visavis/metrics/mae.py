@@ -39,10 +39,14 @@ def mae(pred: Real, targets: Real, protocol: Protocol) -> dict[str, float]:
 class MAE(PerClip):
     """MAE, one clip an update."""
 
+    head = "MAE"
     higher_is_better = False
 
     def __init__(self, protocol: str | Protocol = "mars", **options: Any) -> None:
         super().__init__(protocol, **options)
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(n for n in super().names() if n != "MAE/au")
 
     def update(self, pred: Any, targets: Any) -> None:
         """Count one clip: `pred` [K, T, 25], `targets` G of [T, 25].
@@ -52,4 +56,4 @@ class MAE(PerClip):
         """
         ours = real_array("pred", pred, "KTD", self.protocol)
         theirs = stacked(target_arrays(targets, self.protocol), *ours.shape[1:])
-        self.add(mae(ours, theirs, self.protocol))
+        self.add(mae(ours, theirs, self.protocol), ours.shape[2])

@@ -112,6 +112,7 @@ def too_short(frames: int, protocol: Protocol) -> str:
 class FRSyn(PerClip):
     """FRSyn, one clip an update."""
 
+    head = "FRSyn"
     higher_is_better = False
 
     def update(self, pred: Any, speaker: Any) -> None:
@@ -122,14 +123,16 @@ class FRSyn(PerClip):
         """
         ours = real_array("pred", pred, "KTD", self.protocol)
         theirs = real_array("speaker", speaker, "TD", self.protocol)
-        self.add(frsyn(ours, theirs, self.protocol))
+        self.add(frsyn(ours, theirs, self.protocol), ours.shape[2])
 
     def round(self, found: dict[str, float]) -> dict[str, float]:
         return rounded(found, self.protocol)
 
 
-def rounded(found: dict[str, float], protocol: Protocol) -> dict[str, float]:
-    """The published score is a float32 mean."""
+def rounded(
+    found: dict[str, float], protocol: Protocol, *, only: str = "FRSyn"
+) -> dict[str, float]:
+    """The published FRSyn is a float32 mean; other entries of `found` stay as they are."""
     if protocol.strict:
         return found
-    return {name: float(np.float32(value)) for name, value in found.items()}
+    return {n: float(np.float32(v)) if n == only else v for n, v in found.items()}

@@ -1,0 +1,167 @@
+"""One pass over the clips: every score of a clip while it is at hand, clips shared out to threads.
+
+Kernels and matrix products run without the interpreter's lock. Memory is a few clips a thread,
+whatever the corpus.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visavis.metrics._clip import means, stacked, with_group_means
+from visavis.metrics._sources import Clip, Source
+from visavis.metrics.ccc import constant_channels
+from visavis.metrics.diversity import (
+    ONE_FRAME,
+    ONE_SAMPLE,
+    BetweenClips,
+    by_group,
+    within,
+)
+from visavis.metrics.frcorr import frcorr
+from visavis.metrics.frdist import nearest_distances
+from visavis.metrics.mae import mae
+from visavis.metrics.protocol import Protocol
+from visavis.metrics.scores import Counts, Scores
+from visavis.metrics.synchrony import frsyn, rounded, too_short
+
+F64 = NDArray[np.float64]
+Progress = Callable[[int, int | None], None]
+Row = dict[str, float]
+
+_CHUNK = 16
+"""Clips a task: a fixed number, so that sums do not depend on how many threads there are."""
+
+
+def score_clip(clip: Clip, protocol: Protocol, metrics: Sequence[str]) -> Row:
+    """Every score of one clip but FRDvs, which needs the others."""
+    row: Row = {}
+    _, frames, width = clip.pred.shape
+    if {"FRDiv", "FRVar"} & set(metrics):
+        diversity, variance = within(clip.pred)
+    for name in metrics:
+        if name in ("FRCorr", "MAE"):
+            targets = stacked(clip.targets, frames, width)
+            row |= (frcorr if name == "FRCorr" else mae)(clip.pred, targets, protocol)
+        elif name == "FRDist":
+            row |= frdist(clip, protocol)
+        elif name == "FRSyn":
+            row |= frsyn(clip.pred, clip.speaker, protocol)
+        elif name == "FRDiv":
+            row |= by_group("FRDiv", diversity, protocol)
+        elif name == "FRVar":
+            row |= by_group("FRVar", variance, protocol)
+    return row
+
+
+def frdist(clip: Clip, protocol: Protocol) -> Row:
+    """FRDist of one clip; NaN where the protocol has none for this width."""
+    samples, _, width = clip.pred.shape
+    warps = protocol.warps(width)
+    if warps is None:
+        return {"FRDist": float("nan")}
+    ways = {"FRDist": warps}
+    if protocol.strict:
+        for group in protocol.groups(width):
+            ways[f"FRDist/{group.name}"] = ((group.columns, group.weight),)
+    return {
+        name: protocol.join(float(nearest_distances(clip.pred, clip.targets, way).sum()), samples)
+        for name, way in ways.items()
+    }
+
+
+def count(clip: Clip, protocol: Protocol) -> Counts:
+    """What makes the scores of this clip fragile."""
+    targets = [np.asarray(target) for target in clip.targets]
+    still = constant_channels(clip.pred)
+    dead = [constant_channels(target[None]) for target in targets]
+    finite = all(np.isfinite(part).all() for part in (clip.pred, clip.speaker, *targets))
+    return Counts(
+        dead_channels=sum(int(d.sum()) for d in dead),
+        target_channels=sum(d.size for d in dead),
+        still_channels=int(still.sum()),
+        predicted_channels=still.size,
+        still_speaker_channels=int(constant_channels(clip.speaker[None]).sum()),
+        unfinite_clips=int(not finite),
+        short_clips=int(clip.pred.shape[1] < protocol.lags + 2),
+        clips=1,
+    )
+
+
+def undefined(source: Source) -> dict[str, str]:
+    """Scores that `corrected` refuses for these clips -> why; {} for the published protocols."""
+    if not source.protocol.strict:
+        return {}
+    found = {}
+    if source.samples < 2:
+        found["FRDiv"] = ONE_SAMPLE
+    if min(source.lengths) < 2:
+        found["FRVar"] = ONE_FRAME
+    if len(source) < 2:
+        found["FRDvs"] = "FRDvs compares clips with one another, but there is 1 clip (axis N)."
+    if min(source.lengths) < source.protocol.lags + 2:
+        found["FRSyn"] = too_short(min(source.lengths), source.protocol)
+    if source.width != 25:
+        found["MAE"] = "MAE is defined on the 25 facial attributes."
+    return found
+
+
+def cores() -> int:
+    """Processor cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def run(
+    source: Source,
+    metrics: Sequence[str],
+    *,
+    per_clip: bool,
+    workers: int | None,
+    progress: Progress | None,
+) -> Scores:
+    """Score all clips of `source`."""
+    protocol, clips = source.protocol, len(source)
+    reference = source.clip(0).pred
+
+    def work(start: int) -> tuple[list[Row], BetweenClips, Counts]:
+        rows, between, counts = [], BetweenClips(reference), Counts()
+        for index in range(start, min(start + _CHUNK, clips)):
+            clip = source.clip(index)
+            try:
+                rows.append(score_clip(clip, protocol, metrics))
+            except ValueError as error:
+                raise type(error)(f"clip {index}: {error}") from error
+            counts += count(clip, protocol)
+            if "FRDvs" in metrics:
+                between.add(clip.pred)
+        return rows, between, counts
+
+    rows: list[Row] = []
+    between, counts = BetweenClips(reference), Counts()
+    with ThreadPoolExecutor(workers or cores()) as pool:
+        for some_rows, some_between, some_counts in pool.map(work, range(0, clips, _CHUNK)):
+            rows += some_rows
+            between.merge(some_between)
+            counts += some_counts
+            if progress:
+                progress(len(rows), clips)
+    values = rounded(means(rows, strict=protocol.strict), protocol, only="FRSyn") if rows[0] else {}
+    table = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    if "FRDvs" in metrics:
+        found = by_group("FRDvs", between.channels(), protocol)
+        values |= with_group_means(found) if protocol.strict else found
+        if per_clip:
+            table["FRDvs"] = np.array([between.share(source.clip(i).pred) for i in range(clips)])
+    # in the order of the tables, groups behind their score
+    ordered = {n: values[n] for m in metrics for n in values if n.partition("/")[0] == m}
+    if protocol.strict:
+        targets = counts.target_channels / source.width
+        ordered["dead_channels"] = counts.dead_channels / targets
+    return Scores(ordered, protocol=protocol.name, per_clip=table, counts=counts)
