@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from visavis._jit import compiled
-from visavis.metrics._dtw_sweep import COLUMNS, ROWS, VECTOR_BYTES, sweep
+from visavis.metrics._dtw_boxes import boxes_of
+from visavis.metrics._dtw_sweep import COLUMNS, ROWS, sweep
+from visavis.metrics._vector import VECTOR_BYTES, aligned
 
+F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 Real: TypeAlias = NDArray[Any]
@@ -30,6 +34,11 @@ class Sequences:
     depth: int
     """the group is columns first .. first + depth"""
 
+    @cached_property
+    def boxes(self) -> F32:
+        """See `boxes_of`."""
+        return boxes_of(self.values, self.starts, self.lengths, self.first, self.depth)
+
 
 def lane_costs(
     x: Sequences, y: Sequences, x_of: I64, y_of: I64, *, centre: F64, precise: bool
@@ -44,9 +53,9 @@ def lane_costs(
     lanes = VECTOR_BYTES // np.dtype(kind).itemsize
     depth = x.depth + 2  # the channels, one that tells padding apart, the squared length
     x_longest, y_longest = int(x.lengths.max()), int(y.lengths.max())
-    x_pack = _aligned((x_longest + 1 + ROWS) * depth * lanes, kind)
-    y_pack = _aligned((y_longest + 1 + COLUMNS) * depth * lanes, kind)
-    row = _aligned((y_longest + 1 + COLUMNS) * lanes, kind)
+    x_pack = aligned((x_longest + 1 + ROWS) * depth * lanes, kind)
+    y_pack = aligned((y_longest + 1 + COLUMNS) * depth * lanes, kind)
+    row = aligned((y_longest + 1 + COLUMNS) * lanes, kind)
     cost, norm = np.empty(len(x_of)), np.empty(len(x_of))
     _batches(
         (x.values, x.starts, x.lengths), (y.values, y.starts, y.lengths), x_of, y_of,
@@ -57,14 +66,6 @@ def lane_costs(
     # a cell: rounding of the inputs 4, of the lengths 2, of a multiply-add 3, all times |x|^2+|y|^2
     cell = (3 * (x.depth + 1) + 8) * unit * norm + float(np.finfo(kind).tiny) * depth
     return cost, 1.1 * steps * unit * np.abs(cost) + 2 * steps * cell
-
-
-def _aligned(size: int, kind: Any) -> Real:
-    """An array that starts where a vector register may be loaded without crossing a line."""
-    width = np.dtype(kind).itemsize
-    raw = np.empty(size * width + VECTOR_BYTES, np.uint8)
-    start = -raw.ctypes.data % VECTOR_BYTES
-    return raw[start : start + size * width].view(kind)
 
 
 @compiled
@@ -125,7 +126,7 @@ def _pack(
     values: Real, starts: I64, lengths: I64, first: int, centre: F64, factor: float,
     group: int, frames: int, depth: int, out: Real, norms: F64,
 ) -> None:  # fmt: skip
-    """Lay frames out as [frames / group, depth + 1, group, lanes]; see `_dtw_sweep._emit`.
+    """Lay frames out as [frames / group, depth + 1, group, lanes]; see `_dtw_sweep.sweep`.
 
     Frames past a lane's end are zero. `norms` [lanes] receives the greatest squared length.
     """

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from visavis.metrics._dtw_boxes import box_bounds
 from visavis.metrics._dtw_lanes import Sequences, lane_costs
 from visavis.metrics._dtw_plain import plain_cost
 from visavis.metrics._dtw_sets import SequenceSet, contiguous
-from visavis.metrics._dtw_sweep import VECTOR_BYTES
+from visavis.metrics._vector import VECTOR_BYTES
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -24,6 +25,9 @@ Flags = NDArray[np.bool_]
 
 TOLERANCE = 2e-7
 """Largest proven relative error of a cost; a distance, its root, then has half of that."""
+
+ROUNDING = 1e-14
+"""Above that of a root, a product and a sum of groups in float64."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +46,12 @@ class Group:
             known = np.isfinite(cost + slack)
             low = np.sqrt(np.where(known, np.maximum(cost - slack, 0.0), 0.0))
             high = np.sqrt(np.where(known, cost + slack, np.inf))
-        rounding = 1e-14  # of the root, the product and the sum of groups that follows
-        return low * self.weight * (1 - rounding), high * self.weight * (1 + rounding)
+        return low * self.weight * (1 - ROUNDING), high * self.weight * (1 + ROUNDING)
+
+    def floors(self, x_of: I64, y_of: I64) -> F64:
+        """Weighted distances no greater than the true ones, for little work."""
+        cost = box_bounds(self.x.boxes, self.y.boxes, x_of, y_of)
+        return np.sqrt(cost) * self.weight * (1 - ROUNDING)
 
     def distances(self, x_of: I64, y_of: I64) -> F64:
         """Weighted distances to `TOLERANCE`; copies, which rounding would blur, one by one."""
@@ -78,6 +86,9 @@ def nearest(groups: Sequence[Group], x_of: I64, candidates: I64) -> F64:
     absent = candidates < 0
     lower = np.zeros((len(order), *candidates.shape))
     upper = np.full_like(lower, np.inf)
+    here = np.nonzero(~absent)
+    for number, group in enumerate(order):
+        lower[number][here] = group.floors(x_of[here[0]], candidates[here])
     done = np.zeros(candidates.shape, np.int64)  # groups computed so far
     while True:
         low = np.where(absent, np.inf, lower.sum(0))
@@ -89,7 +100,9 @@ def nearest(groups: Sequence[Group], x_of: I64, candidates: I64) -> F64:
         for number, group in enumerate(order):
             r, c = rows[stage == number], columns[stage == number]
             if len(r):
-                lower[number, r, c], upper[number, r, c] = group.bounds(x_of[r], candidates[r, c])
+                low, high = group.bounds(x_of[r], candidates[r, c])
+                lower[number, r, c] = np.maximum(lower[number, r, c], low)
+                upper[number, r, c] = high
         done[rows, columns] += 1
     rows, columns = np.nonzero((low <= reach[:, None]) & ~absent)
     total = np.zeros(len(rows))
