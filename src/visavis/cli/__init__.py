@@ -174,6 +174,49 @@ def render(
 
 
 @app.command()
+def evaluate(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="A .npz with pred [N, K, T, D], gt [N, T, D], speaker [N, T, D] and neighbour "
+            "[N, N].",
+            show_default=False,
+        ),
+    ],
+    protocol: Annotated[
+        str,
+        typer.Option(
+            "--protocol",
+            "-p",
+            help="react2024, react2024_serial, reactface, reactface_serial, mars or corrected.",
+        ),
+    ] = "react2024",
+    metric: Annotated[
+        list[str] | None,
+        typer.Option("--metric", help="Only this score, as often as you like.", show_default=False),
+    ] = None,
+    per_clip: Annotated[bool, typer.Option("--per-clip", help="Also one row a clip.")] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Score reactions against real ones, as a published table has it and well defined beside.
+
+    The corrected scores are always shown next to the published ones, with the channels that never
+    move in the real reactions counted.
+    """
+    from visavis.cli.evaluate import run
+
+    run(
+        file,
+        protocol=protocol,
+        metrics=metric,
+        per_clip=per_clip,
+        as_json=as_json,
+        quiet=quiet,
+    )
+
+
+@app.command()
 def train(
     name: Annotated[str, typer.Argument(help="A recipe's name.", show_default=False)],
     out: Annotated[

@@ -57,8 +57,11 @@ class Arrays(Source):
 
     def clip(self, index: int) -> Clip:
         suits = np.flatnonzero(self.neighbour[index])
-        parts = (self.pred[index], self.gt[suits], self.speaker[index])
-        return Clip(*(_precision(part, self.protocol) for part in parts))
+        return Clip(
+            _precision(self.pred[index], self.protocol),
+            list(_precision(self.gt[suits], self.protocol)),
+            _precision(self.speaker[index], self.protocol),
+        )
 
 
 def _precision(part: Real, protocol: Protocol) -> Real:

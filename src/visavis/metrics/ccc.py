@@ -37,7 +37,7 @@ class Moments:
 
     @property
     def frames(self) -> int:
-        return self.centred.shape[2]
+        return len(self.centred[0, 0])
 
 
 def moments(sequences: Real) -> Moments:

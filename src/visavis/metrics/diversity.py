@@ -120,7 +120,8 @@ def between(sums: F64, squares: F64, clips: int) -> F64:
         return np.full(width, np.nan)
     total = 2 * clips * squares - 2 * (sums * sums).sum(axis=(0, 1))
     # rounding alone can make a zero negative
-    return np.maximum(total, 0.0) / (clips * (clips - 1) * samples * frames)
+    found: F64 = np.maximum(total, 0.0) / (clips * (clips - 1) * samples * frames)
+    return found
 
 
 @compiled

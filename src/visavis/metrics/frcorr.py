@@ -29,7 +29,7 @@ def best_ccc(pred: Real, targets: Real, *, epsilon: float = 1e-8) -> F64:
     comes first and is passed over if it comes later.
     """
     scores = ccc_matrix(pred, targets, epsilon=epsilon).mean(axis=-1)
-    best = scores[:, 0].copy()
+    best: F64 = scores[:, 0].copy()
     for column in scores.T[1:]:
         better = column > best
         best[better] = column[better]
