@@ -1,16 +1,25 @@
-"""FRDist: how far generated reactions are from the nearest appropriate real one, by grouped DTW."""
+"""FRDist: how far generated reactions are from the nearest appropriate real one, by grouped DTW.
+
+    FRDist = 1/N sum_clips join_samples min_targets sum_groups weight_g DTW(pred_g, target_g)
+
+with groups AU (1/15), valence and arousal (1), expressions (1/8), each on a path of its own; `join`
+as in FRCorr. Song et al., REACT 2023 and 2024; weights and the root of DTW after their code.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from visavis.errors import InputError
-from visavis.metrics import dtw
+from visavis.metrics._clip import PerClip, real_array, target_arrays
 from visavis.metrics._dtw_sets import Groups, Real, SequenceSet, sequence_set
+from visavis.metrics.dtw import dtw
+from visavis.metrics.protocol import ATTRIBUTES, Protocol
 
 try:
     from visavis.metrics import _dtw_search as search
@@ -20,7 +29,7 @@ except ImportError:  # no numba: every distance is computed, in NumPy
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
-ATTRIBUTE_GROUPS: Groups = ((slice(0, 15), 1 / 15), (slice(15, 17), 1.0), (slice(17, 25), 1 / 8))
+ATTRIBUTE_GROUPS: Groups = tuple((group.columns, group.weight) for group in ATTRIBUTES)
 """AUs, valence and arousal, expressions with the weights of the REACT scores."""
 
 CHUNK = 1024
@@ -91,6 +100,47 @@ def appropriate_distances(
     return np.concatenate(found)
 
 
+def frdist(pred: Real, targets: Sequence[Real], protocol: Protocol) -> dict[str, float]:
+    """FRDist of one clip: `pred` [K, T, D], G `targets` [T', D]; {"FRDist": ...} and groups.
+
+    A group's own score takes the target nearest in that group. NaN where the protocol does not
+    define the score for this width.
+    """
+    samples, _, width = pred.shape
+    warps = protocol.warps(width)
+    if warps is None:
+        return {"FRDist": float("nan")}
+    ways: dict[str, Groups] = {"FRDist": warps}
+    if protocol.strict:
+        for group in protocol.groups(width):
+            ways[f"FRDist/{group.name}"] = ((group.columns, group.weight),)
+    return {
+        name: protocol.join(float(nearest_distances(pred, targets, way).sum()), samples)
+        for name, way in ways.items()
+    }
+
+
+class FRDist(PerClip):
+    """FRDist, one clip an update.
+
+    >>> metric = FRDist(protocol="react2024")
+    >>> metric.update(pred, targets)      # [K, T, D] and [G, T', D] (or G of [T', D])
+    >>> metric.compute()["FRDist"]
+    """
+
+    head = "FRDist"
+    higher_is_better = False
+
+    def update(self, pred: Any, targets: Any) -> None:
+        """Count one clip: `pred` [K, T, D], `targets` the G appropriate real reactions [T', D].
+
+        Raises:
+            InputError: widths do not agree, there is no target, or one holds only NaN.
+        """
+        ours = real_array("pred", pred, "KTD", self.protocol)
+        self.add(frdist(ours, target_arrays(targets, self.protocol), self.protocol), ours.shape[2])
+
+
 def _sets(
     pred: Real | Sequence[Real], targets: Real | Sequence[Real], groups: Groups
 ) -> tuple[SequenceSet, SequenceSet]:
@@ -144,7 +194,7 @@ def _distances(x: SequenceSet, y: SequenceSet, groups: Groups, x_of: I64, y_of: 
     for n in np.flatnonzero(odd):
         for number, (columns, weight) in enumerate(groups):
             a, b = x.part(x_of[n], number, columns), y.part(y_of[n], number, columns)
-            total[n] += weight * dtw.dtw(a, b)
+            total[n] += weight * dtw(a, b)
     return total
 
 
