@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +17,12 @@ from numpy.typing import NDArray
 from tslearn.metrics import dtw as oracle
 
 from visavis.errors import InputError
-from visavis.metrics import _dtw_search, frdist
+from visavis.metrics import _dtw_search, _dtw_torch, frdist
 from visavis.metrics._dtw_boxes import box_bounds
 from visavis.metrics._dtw_lanes import Sequences, lane_costs
 from visavis.metrics._dtw_plain import plain_cost
+from visavis.metrics._dtw_sets import sequence_set
+from visavis.metrics._dtw_torch import torch_distances
 from visavis.metrics.frdist import (
     ATTRIBUTE_GROUPS,
     FRDist,
@@ -48,7 +49,7 @@ def some(rng: np.random.Generator, lengths: Any, width: int = 6, kind: str = "fl
 
 
 @pytest.fixture(params=["compiled", "numpy"])
-def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Both ways to compute: with numba, and without it."""
     if request.param == "numpy":
         from visavis.metrics import dtw as _  # noqa: F401
@@ -56,7 +57,7 @@ def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
 
         monkeypatch.setattr(frdist, "search", None)
         monkeypatch.setattr(sys.modules["visavis.metrics.dtw"], "_cost", numpy_cost)
-    yield request.param
+    return str(request.param)
 
 
 @settings(deadline=None, max_examples=25)
@@ -222,6 +223,32 @@ def test_the_search_computes_less_than_everything(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(_dtw_search, "lane_costs", counting)
     nearest_distances(pred, targets, GROUPS)
     assert sum(computed) < 0.5 * 8 * 40 * len(GROUPS)
+
+
+def torch_brute(pred: Any, targets: Any, device: str) -> NDArray[np.float64]:
+    x, y = (sequence_set(side, GROUPS, name="side") for side in (pred, targets))
+    pairs = np.indices((len(pred), len(targets))).reshape(2, -1).astype(np.int64)
+    return torch_distances(x, y, GROUPS, pairs[0], pairs[1], device).reshape(len(pred), -1)
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def test_anti_diagonals_in_torch_give_the_same_distances(
+    device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(19)
+    pred, targets = some(rng, [31, 1, 45]), some(rng, [30, 30, 12, 50])
+    wanted = brute(pred, targets)
+    np.testing.assert_allclose(torch_brute(pred, targets, device), wanted, rtol=1e-6)
+    monkeypatch.setattr(_dtw_torch, "BUDGET", 1000)  # pairs in several batches
+    np.testing.assert_allclose(torch_brute(pred, targets, device), wanted, rtol=1e-6)
+
+
+@pytest.mark.gpu
+def test_the_device_changes_no_number() -> None:
+    pred, targets, appropriate = many(20)
+    ours = appropriate_distances(pred, targets, appropriate, GROUPS)
+    theirs = appropriate_distances(pred, targets, appropriate, GROUPS, device="cuda")
+    np.testing.assert_allclose(theirs, ours, rtol=1e-9)
 
 
 def test_nan_rules_are_the_published_ones(path: str) -> None:

@@ -37,26 +37,36 @@ CHUNK = 1024
 
 
 def group_distances(
-    pred: Real | Sequence[Real], targets: Real | Sequence[Real], groups: Groups = ATTRIBUTE_GROUPS
+    pred: Real | Sequence[Real],
+    targets: Real | Sequence[Real],
+    groups: Groups = ATTRIBUTE_GROUPS,
+    *,
+    device: str = "cpu",
 ) -> F64:
     """Weighted sum of the DTW of each channel group, float64 [M, G].
 
     `pred` [M, T, D] or a list of [T, D], `targets` [G, T', D] or a list of [T', D]; `groups` are
     (columns, weight). Frames at the end that are NaN throughout a group are padding; other NaN
     gives NaN, or infinity where only the target has it before its last frame, as published.
+    On another `device` than the processor ("cuda"), torch computes, in float64 too.
     Raises `InputError` for shapes that do not match and for a sequence without frames.
     """
     x, y = _sets(pred, targets, groups)
     pairs = np.indices((len(x.starts), len(y.starts))).reshape(2, -1).astype(np.int64)
-    return _distances(x, y, groups, pairs[0], pairs[1]).reshape(len(x.starts), -1)
+    return _distances(x, y, groups, *pairs, device=device).reshape(len(x.starts), -1)
 
 
 def nearest_distances(
-    pred: Real | Sequence[Real], targets: Real | Sequence[Real], groups: Groups = ATTRIBUTE_GROUPS
+    pred: Real | Sequence[Real],
+    targets: Real | Sequence[Real],
+    groups: Groups = ATTRIBUTE_GROUPS,
+    *,
+    device: str = "cpu",
 ) -> F64:
     """Least of `group_distances` over the targets, float64 [M], without computing them all."""
     x, y = _sets(pred, targets, groups)
-    return _nearest(x, y, groups, np.tile(np.arange(len(y.starts)), (len(x.starts), 1)))
+    every = np.tile(np.arange(len(y.starts)), (len(x.starts), 1))
+    return _nearest(x, y, groups, every, device)
 
 
 def appropriate_distances(
@@ -66,6 +76,7 @@ def appropriate_distances(
     groups: Groups = ATTRIBUTE_GROUPS,
     *,
     threads: int = 1,
+    device: str = "cpu",
     progress: Callable[[int, int | None], None] | None = None,
 ) -> F64:
     """Distance of each sample of each clip to its nearest appropriate reaction, float64 [N, M].
@@ -89,7 +100,8 @@ def appropriate_distances(
         if isinstance(chunk, np.ndarray):
             flat = chunk.reshape(-1, *chunk.shape[2:])  # type: ignore[assignment]
         x = sequence_set(flat, groups, name="pred", width=y.values.shape[1])
-        return _nearest(x, y, groups, np.repeat(table[start : start + step], samples, axis=0))
+        rows = np.repeat(table[start : start + step], samples, axis=0)
+        return _nearest(x, y, groups, rows, device)
 
     found: list[F64] = []
     with ThreadPoolExecutor(max(1, threads)) as pool:
@@ -162,35 +174,43 @@ def _table(appropriate: Sequence[Sequence[int] | I64], targets: int) -> I64:
     return table
 
 
-def _nearest(x: SequenceSet, y: SequenceSet, groups: Groups, candidates: I64) -> F64:
+def _nearest(x: SequenceSet, y: SequenceSet, groups: Groups, candidates: I64, device: str) -> F64:
     """Least distance of each prediction over `candidates` [P, G] (-1: none)."""
-    odd = x.odd | ((candidates >= 0) & y.odd[candidates]).any(1)
     least = np.empty(len(candidates))
-    even = np.flatnonzero(~odd)
-    if search is None:
-        odd[:] = True
-    elif len(even):
-        least[even] = search.nearest(_compiled(x, y, groups), even, candidates[even])
-    for row in np.flatnonzero(odd):
-        known = candidates[row][candidates[row] >= 0]
-        best, *others = _distances(x, y, groups, np.full(len(known), row), known)
+    whole = np.arange(len(candidates))
+    if search is not None and device == "cpu":
+        odd = x.odd | ((candidates >= 0) & y.odd[candidates]).any(1)
+        even = np.flatnonzero(~odd)
+        if len(even):
+            least[even] = search.nearest(_compiled(x, y, groups), even, candidates[even])
+        whole = np.flatnonzero(odd)
+    rows, columns = np.nonzero(candidates[whole] >= 0)
+    rows = whole[rows]
+    values = _distances(x, y, groups, rows, candidates[rows, columns], device=device)
+    for row in whole:
+        best, *others = values[rows == row]
         for value in others:  # a value replaces NaN nowhere and NaN no value, as published
             best = value if value < best else best
         least[row] = best
     return least
 
 
-def _distances(x: SequenceSet, y: SequenceSet, groups: Groups, x_of: I64, y_of: I64) -> F64:
+def _distances(
+    x: SequenceSet, y: SequenceSet, groups: Groups, x_of: I64, y_of: I64, *, device: str
+) -> F64:
     """Distance of each pair, [n]; sequences with NaN or infinities one by one."""
     total = np.zeros(len(x_of))
     odd = x.odd[x_of] | y.odd[y_of]
-    if search is None:
+    if search is None and device == "cpu":
         odd[:] = True
-    else:
-        even = np.flatnonzero(~odd)
-        if len(even):
-            for group in _compiled(x, y, groups):
-                total[even] += group.distances(x_of[even], y_of[even])
+    even = np.flatnonzero(~odd)
+    if len(even) and device != "cpu":
+        from visavis.metrics._dtw_torch import torch_distances
+
+        total[even] = torch_distances(x, y, groups, x_of[even], y_of[even], device)
+    elif len(even):
+        for group in _compiled(x, y, groups):
+            total[even] += group.distances(x_of[even], y_of[even])
     for n in np.flatnonzero(odd):
         for number, (columns, weight) in enumerate(groups):
             a, b = x.part(x_of[n], number, columns), y.part(y_of[n], number, columns)
