@@ -28,6 +28,7 @@ from visavis.training.loop import train
 
 Listeners = dict[str, Behaviour]
 
+SIMULATED = "trained on simulated dyads, not on recordings of people."
 LIMIT = 4 * 2**20
 """Bytes that one bundled weight may have."""
 
@@ -74,7 +75,7 @@ def run(
         )
     trained = {
         "corpus": f"simulated {VERSION}",
-        "note": "trained on simulated dyads, not on recordings of people",
+        "note": " ".join([SIMULATED, recipe.note]).strip(),
         "recipe": asdict(recipe),
         "preset": preset,
         "best_step": history.best_step,

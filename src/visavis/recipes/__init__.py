@@ -55,6 +55,8 @@ class Recipe:
     """File name under `visavis.models`."""
     about: str
     """One line for `visavis models`."""
+    note: str = ""
+    """What a user of the bundled weights must know; goes into their `config.json`."""
     seed: int = 0
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the model's configuration."""
