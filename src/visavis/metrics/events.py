@@ -29,8 +29,10 @@ LONGEST_BLINK = 12
 """Frames (0.48 s); longer is a closing of the eyes."""
 NOD = 0.035
 """Least swing of the pitch, in radians (2 degrees)."""
-LONGEST_SWING = 10
-"""Frames (0.4 s) for the middle 80 % of a swing, and for a pause between two swings."""
+LONGEST_SWING = 13
+"""Frames for the middle 80 % of a swing, and for a pause between two: nods of 1 Hz or faster."""
+POSTURE = 25
+"""Frames of the running median (1 s) that is taken off: sway goes, a lasting turn is no swing."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,9 @@ def blinks(closure: Any) -> Array:
 def nods(pitch: Any) -> Array:
     """Nods in one clip: [n, 3] of first frame, last frame, mean swing in radians.
 
-    A nod is two or more swings of the pitch, up and down in turn, of at least 0.035 rad each, each
-    travelling its middle 80 % within 0.4 s, with pauses of at most 0.4 s between.
+    A nod is two or more swings of the pitch less its running median of 1 s, up and down in turn, of
+    at least 0.035 rad each, the middle 80 % of each within 13 frames, with pauses of at most 13
+    frames between.
 
     Args:
         pitch: [T] radians, the first column of `rotation`.
@@ -75,8 +78,10 @@ def nods(pitch: Any) -> Array:
     Raises:
         InputError: another shape, or NaN.
     """
+    from scipy.ndimage import median_filter
+
     values = numbers("pitch", pitch, "T")
-    swings = _swings(values)
+    swings = _swings(values - median_filter(values, POSTURE, mode="nearest"))
     found: list[tuple[float, float, float]] = []
     chain: list[tuple[int, int, float]] = []
     for swing in (*swings, (math.inf, math.inf, 0.0)):

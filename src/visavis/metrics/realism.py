@@ -97,7 +97,8 @@ def behaviour_features(behaviour: Any) -> Tensor:
 
 def _amplitudes(moving: Tensor) -> list[Tensor]:
     """RMS in each band of windows [..., 75, C] without their mean: three of [..., C]."""
-    taper = torch.hann_window(WINDOW, dtype=torch.float64, device=moving.device)
+    time = torch.arange(WINDOW, dtype=torch.float64, device=moving.device)
+    taper = torch.sin(torch.pi * (time + 0.5) / WINDOW).square()  # Hann, the same backwards
     tapered = moving * taper.unsqueeze(-1)
     power = torch.fft.rfft(tapered, dim=-2).abs().square() * (2 / (WINDOW * taper.square().sum()))
     return [power[..., first:end, :].sum(-2).sqrt() for first, end in BANDS.values()]

@@ -46,7 +46,9 @@ COEFFICIENT_GROUPS: Mapping[str, Group] = {
 
 
 def jerk(behaviour: Any) -> Array:
-    """Root mean square third difference of each channel per second cubed, [D].
+    """Mean absolute third difference of each channel, per frame cubed at 25 fps, [D].
+
+    Times 15,625 it is per second cubed.
 
     Args:
         behaviour: [T, D] at 25 fps, at least 4 frames.
@@ -55,13 +57,13 @@ def jerk(behaviour: Any) -> Array:
         InputError: another shape, fewer than 4 frames, NaN.
     """
     values = numbers("behaviour", behaviour, "T D")
-    return _rms_difference(values, 3) * FPS**3
+    return _mean_difference(values, 3)
 
 
 def tempo(behaviour: Any) -> Array:
     """Frequency in Hz that a sine of the same jerk and speed would have, [D].
 
-    sqrt(rms third difference / rms first difference), exact for a sine; blind to its amplitude,
+    sqrt(mean |third difference| / mean |first difference|) of a sine; blind to its amplitude,
     which jerk is not: a face at half the amplitude has half the jerk at the same tempo. NaN for a
     channel that does not move. Between 0 and 12.5.
 
@@ -69,7 +71,7 @@ def tempo(behaviour: Any) -> Array:
         behaviour: [T, D] at 25 fps, at least 4 frames.
     """
     values = numbers("behaviour", behaviour, "T D")
-    third, first = _rms_difference(values, 3), _rms_difference(values, 1)
+    third, first = _mean_difference(values, 3), _mean_difference(values, 1)
     still = first == 0
     ratio = np.where(still, np.nan, third / np.where(still, 1.0, first))
     # a difference multiplies a sine of frequency f by 2 sin(pi f / fps)
@@ -97,10 +99,10 @@ def group_jerk(behaviour: Any, groups: Mapping[str, Group] = ATTRIBUTE_GROUPS) -
     return found
 
 
-def _rms_difference(values: Array, order: int) -> Array:
+def _mean_difference(values: Array, order: int) -> Array:
     if len(values) < 4:
         raise InputError(f"behaviour has {len(values)} frames (axis T); jerk needs at least 4.")
-    return np.asarray(np.sqrt(np.square(np.diff(values, n=order, axis=0)).mean(0)))
+    return np.asarray(np.abs(np.diff(values, n=order, axis=0)).mean(0))
 
 
 class Jerk(MeanOverClips):
