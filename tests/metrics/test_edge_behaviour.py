@@ -7,7 +7,7 @@ import pytest
 
 from tests.metrics import golden
 from visavis.errors import InputError
-from visavis.metrics import evaluate_arrays
+from visavis.metrics import ProtocolWarning, evaluate_arrays
 from visavis.metrics.ccc import ccc_matrix
 from visavis.metrics.diversity import BetweenClips, sample_diversity, variance_over_time
 from visavis.metrics.frcorr import best_ccc
@@ -45,7 +45,7 @@ def test_a_clip_without_an_appropriate_reaction_is_refused() -> None:
 
 def test_boolean_integer_and_float_matrices_are_the_same() -> None:
     kinds = [SMALL["neighbour"].astype(kind) for kind in (bool, np.int64, np.float64)]
-    with pytest.warns(UserWarning):
+    with pytest.warns(ProtocolWarning, match="constant"):
         found = [evaluate_arrays(**{**SMALL, "neighbour": k}, metrics=("FRCorr",)) for k in kinds]
     clip0 = [f.per_clip["FRCorr"][0] for f in found]
     wanted = FACTS["boolean row works like 1: FRC per-clip clip0"]

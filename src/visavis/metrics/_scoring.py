@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
+from visavis.errors import InputError
 from visavis.metrics._clip import means, stacked, with_group_means
 from visavis.metrics._sources import Clip, Source
 from visavis.metrics.ccc import constant_channels
@@ -136,8 +137,8 @@ def run(
             clip = source.clip(index)
             try:
                 rows.append(score_clip(clip, protocol, metrics))
-            except ValueError as error:
-                raise type(error)(f"clip {index}: {error}") from error
+            except InputError as error:
+                raise InputError(f"clip {index}: {error}") from error
             counts += count(clip, protocol)
             if "FRDvs" in metrics:
                 between.add(clip.pred)

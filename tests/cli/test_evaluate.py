@@ -1,0 +1,115 @@
+"""`visavis evaluate` as a user meets it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.cli.test_cli import refused, visavis
+from tests.metrics import golden
+from visavis.cli.evaluate import read_npz
+from visavis.errors import InputError
+
+EDGE = golden.FOLDER / "edge_constant_n6_m4_t130.npz"
+
+
+def written(path: Path, **changes: Any) -> Path:
+    """The small golden file with some arrays changed (None: left out)."""
+    held = {**golden.arrays("small_n4_m3_t64"), **changes}
+    np.savez(path, **{name: value for name, value in held.items() if value is not None})
+    return path
+
+
+def test_the_table_names_its_protocol_counts_dead_channels_and_shows_corrected_beside() -> None:
+    done = visavis("evaluate", EDGE, "--protocol", "react2024")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "6 clips, protocol react2024"
+    assert lines[2].split() == ["react2024", "corrected", "au", "va", "expression", "groups"]
+    rows = {line.split()[0]: line.split()[1:] for line in lines[3:9]}
+    assert list(rows) == ["FRCorr", "FRDist", "FRDiv", "FRVar", "FRDvs", "FRSyn"]
+    assert rows["FRCorr"][0] == "1.1268"
+    assert rows["FRSyn"][:2] == ["41.8333", "21.1667"]
+    assert "dead channels: 4 of 250" in done.stdout
+    assert "113 of 600 predicted channels are constant" in done.stderr
+
+
+@pytest.mark.parametrize("packing", [np.savez, np.savez_compressed])
+def test_json_is_json_with_both_scores_and_each_clip(packing: Any, tmp_path: Path) -> None:
+    path = tmp_path / "scores.npz"
+    packing(path, **golden.arrays("small_n4_m3_t64"))
+    done = visavis("evaluate", path, "-p", "reactface", "--json", "--per-clip", "-q")
+    record = json.loads(done.stdout, parse_constant=lambda word: pytest.fail(word))
+    wanted = golden.numbers("small_n4_m3_t64.reactface")
+    assert record["protocol"] == "reactface"
+    assert record["FRDist"] == pytest.approx(wanted["FRD_mp_times10"], rel=1e-6)
+    assert record["FRCorr"] is None  # NaN, as published
+    assert record["dead_channels"] == {"count": 8, "of": 200}
+    assert record["corrected"]["FRCorr/au"] == pytest.approx(0.05143835)
+    assert len(record["per_clip"]["FRDvs"]) == len(record["corrected"]["per_clip"]["FRSyn"]) == 4
+
+
+def test_corrected_alone_and_chosen_scores() -> None:
+    done = visavis("evaluate", EDGE, "-p", "corrected", "--metric", "FRVar", "--per-clip")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("6 clips, protocol corrected")
+    assert "react2024" not in done.stdout
+    assert "FRDist" not in done.stdout
+    assert len(done.stdout.splitlines()) == 3 + 1 + 3 + 7
+
+
+def test_what_corrected_does_not_define_is_said_beside_the_published_scores(
+    tmp_path: Path,
+) -> None:
+    pred = golden.arrays("small_n4_m3_t64")["pred"]
+    one = visavis("evaluate", written(tmp_path / "a.npz", pred=pred[:, :1]))
+    assert "corrected FRDiv not defined: FRDiv compares samples" in one.stdout
+    broken = pred.copy()
+    broken[1, 2, 3, 4] = np.nan
+    done = visavis("evaluate", written(tmp_path / "b.npz", pred=broken))
+    assert done.returncode == 0, done.stderr
+    assert "corrected scores not defined: pred of clip 1 holds nan at sample 2" in done.stdout
+    refused(visavis("evaluate", tmp_path / "b.npz", "-p", "corrected"), "clip 1", "channel 4 (AU7)")
+
+
+class Trap:
+    """Leaves a trace when it is unpickled."""
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (Path("trapped"),)
+
+
+def test_pickled_objects_are_refused_and_never_run(tmp_path: Path) -> None:
+    trap = np.array([Trap()], dtype=object)
+    path = written(tmp_path / "trap.npz", neighbour=trap)
+    refused(visavis("evaluate", path, cwd=tmp_path), "holds Python objects", "neighbour")
+    assert not (tmp_path / "trapped").exists()
+
+
+def test_other_bad_files_are_explained(tmp_path: Path) -> None:
+    (tmp_path / "text.npz").write_text("hello")
+    damaged = bytearray(written(tmp_path / "whole.npz").read_bytes())
+    damaged[2000:2100] = bytes(100)
+    (tmp_path / "damaged.npz").write_bytes(damaged)
+    part = written(tmp_path / "part.npz", gt=None, neighbour=None)
+    for path, message in (
+        (tmp_path / "none.npz", "does not exist"),
+        (tmp_path, "is a folder"),
+        (tmp_path / "text.npz", "is not an .npz file"),
+        (tmp_path / "damaged.npz", "pred.npy in .* cannot be read"),
+        (part, r"lacks gt \[N, T, D\], neighbour \[N, N\], 0 or 1; it holds pred, speaker"),
+    ):
+        with pytest.raises(InputError, match=message):
+            read_npz(path)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [(("-p", "mar"), "Did you mean 'mars'?"), (("--metric", "FID"), "unknown score 'FID'")],
+)
+def test_misspelt_names_are_explained(words: tuple[str, ...], message: str) -> None:
+    refused(visavis("evaluate", EDGE, *words), message)
