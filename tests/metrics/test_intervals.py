@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from visavis.errors import InputError
 from visavis.metrics import intervals
-from visavis.metrics.intervals import bootstrap, compare, standard_error
+from visavis.metrics.intervals import bootstrap, bootstrap_statistic, compare, standard_error
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -156,8 +156,8 @@ def test_constant_values_have_an_interval_of_no_width() -> None:
     ("arguments", "options", "text"),
     [
         (([1.0, np.nan],), {}, "values holds nan at N=1"),
-        (([1.0],), {}, "one clip only"),
-        (([1.0, 2.0], ["a", "a"]), {}, "one group only"),
+        (([1.0],), {}, "at most one clip"),
+        (([1.0, 2.0], ["a", "a"]), {}, "at most one group"),
         (([1.0, 2.0], ["a"]), {}, "axis N must agree: values has 2, groups has 1"),
         (([1.0, 2.0],), {"level": 95}, "level must lie between 0 and 1, not 95"),
         (([1.0, 2.0],), {"resamples": 10}, "resamples must be at least 100"),
@@ -167,6 +167,18 @@ def test_constant_values_have_an_interval_of_no_width() -> None:
 def test_bad_input_is_refused(arguments: tuple[object, ...], options: dict, text: str) -> None:
     with pytest.raises(InputError, match=text):
         bootstrap(*arguments, **options)
+
+
+def test_any_statistic_of_the_clips_can_be_resampled() -> None:
+    values = np.random.default_rng(0).exponential(size=40)
+    groups = [f"{i % 9}" for i in range(40)]
+    plain = bootstrap(values, groups, resamples=500)
+    found = bootstrap_statistic(lambda i: values[i].mean(), 40, groups, resamples=500)
+    assert vars(found) == pytest.approx(vars(plain), rel=1e-9)
+    spread = bootstrap_statistic(lambda i: values[i].std(), 40)
+    assert spread.low < values.std() < spread.high
+    with pytest.raises(InputError, match="drawn clips is nan"):
+        bootstrap_statistic(lambda i: math.nan, 40)
 
 
 def test_systems_on_different_clips_are_refused() -> None:

@@ -134,7 +134,7 @@ def test_bad_input_is_refused() -> None:
         onsets(one, high=0.2, low=0.3)
     with pytest.raises(InputError, match="horizon must agree"):
         latency_gap(reaction_latency(one, one), reaction_latency(one, one, horizon=5))
-    with pytest.raises(InputError, match="pred has 1 channels .* no channel 7"):
+    with pytest.raises(InputError, match=r"pred has 1 channels .* no channel 7"):
         ReactionLatency().update(one[None, :, None], one[:, None], np.zeros((300, 25)))
 
 

@@ -87,7 +87,7 @@ def test_still_channels_are_left_out_and_a_still_face_is_undefined() -> None:
 
 
 def test_bad_input_is_refused() -> None:
-    with pytest.raises(InputError, match="301 frames is too short for a reach of 50.*302 frames"):
+    with pytest.raises(InputError, match=r"301 frames is too short for a reach of 50.*302 frames"):
         mimicry(np.zeros((301, 2)), np.zeros((301, 2)))
     with pytest.raises(InputError, match="axis D must agree"):
         mimicry(np.zeros((400, 2)), np.zeros((400, 3)))

@@ -90,7 +90,7 @@ def test_the_ratio_says_how_much_more_than_people() -> None:
 def test_bad_input_is_refused() -> None:
     with pytest.raises(InputError, match=r"3 frames \(axis T\)"):
         jerk(np.zeros((3, 2)))
-    with pytest.raises(InputError, match="has 24 channels .* 'va_expression' wants 15 to 25"):
+    with pytest.raises(InputError, match=r"has 24 channels .* 'va_expression' wants 15 to 25"):
         group_jerk(np.zeros((9, 24)))
     with pytest.raises(InputError, match="axis D must agree"):
         Jerk().update(np.zeros((1, 9, 25)), np.zeros((1, 9, 24)))

@@ -8,7 +8,7 @@ too narrow. Everything is drawn from a seed, and always the same.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,8 +88,53 @@ def bootstrap(
     sums, sizes = _by_group(clips, groups)
     _check(level, resamples)
     means = np.concatenate([(w @ sums) / (w @ sizes) for w in _draws(len(sums), resamples, seed)])
-    low, high = _bca(means, sums, sizes, level)
+    without = (sums.sum() - sums) / (sizes.sum() - sizes)
+    low, high = _bca(means, float(sums.sum() / sizes.sum()), without, level)
     return Interval(float(clips.mean()), low, high, len(clips), len(sums), level)
+
+
+def bootstrap_statistic(
+    statistic: Callable[[NDArray[np.int64]], float],
+    n: int,
+    groups: Sequence[Any] | None = None,
+    *,
+    level: float = 0.95,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Interval:
+    """Interval of what is no mean over clips, such as FRRea or FRDvs: the same draws, one by one.
+
+    Args:
+        statistic: called with the indices [*] of the clips of a resample, each as often as it was
+            drawn; once for all clips, once a group, once a resample.
+        n: clips.
+        groups, level, resamples, seed: as in `bootstrap`.
+
+    Returns:
+        The interval; its `mean` is the statistic of all clips.
+
+    Raises:
+        InputError: as `bootstrap`, or a statistic that is not finite.
+    """
+    _check(level, resamples)
+    index, count = _units(n, groups)
+    clips = np.arange(n)
+
+    def value(chosen: NDArray[np.int64]) -> float:
+        found = float(statistic(chosen))
+        if not math.isfinite(found):
+            raise InputError(f"the statistic of {len(chosen)} drawn clips is {found}.")
+        return found
+
+    point = value(clips)
+    without = np.array([value(clips[index != g]) for g in range(count)])
+    drawn = [
+        value(np.repeat(clips, row[index].astype(np.int64)))
+        for chunk in _draws(count, resamples, seed)
+        for row in chunk
+    ]
+    low, high = _bca(np.array(drawn), point, without, level)
+    return Interval(point, low, high, n, count, level)
 
 
 def compare(
@@ -123,18 +168,23 @@ def compare(
 
 def _by_group(clips: Array, groups: Sequence[Any] | None) -> tuple[Array, Array]:
     """Sum and number of the clips of each group, [G] each, in sorted order of the names."""
+    index, count = _units(len(clips), groups)
+    sizes = np.bincount(index, minlength=count).astype(np.float64)
+    return np.bincount(index, weights=clips, minlength=count).astype(np.float64), sizes
+
+
+def _units(n: int, groups: Sequence[Any] | None) -> tuple[NDArray[np.int64], int]:
+    """The group of each clip, [N], and how many there are."""
     if groups is None:
-        sums, sizes = clips, np.ones(len(clips))
+        index = np.arange(n)
     else:
-        names = [str(g) for g in groups]
-        agree("N", values=len(clips), groups=len(names))
-        _, index = np.unique(names, return_inverse=True)
-        sums = np.bincount(index, weights=clips).astype(np.float64)
-        sizes = np.bincount(index).astype(np.float64)
-    if len(sums) < 2:
+        agree("N", values=n, groups=len(groups))
+        index = np.unique([str(g) for g in groups], return_inverse=True)[1].astype(np.int64)
+    count = int(index.max(initial=-1)) + 1
+    if count < 2:
         what = "clip" if groups is None else "group"
-        raise InputError(f"there is one {what} only; an interval needs at least two.")
-    return sums, sizes
+        raise InputError(f"there is at most one {what}; an interval needs two.")
+    return index, count
 
 
 def _check(level: float, resamples: int) -> None:
@@ -156,19 +206,18 @@ def _draws(groups: int, resamples: int, seed: int) -> Iterator[Array]:
         yield counts.reshape(rows, groups).astype(np.float64)
 
 
-def _bca(means: Array, sums: Array, sizes: Array, level: float) -> tuple[float, float]:
+def _bca(means: Array, point: float, without: Array, level: float) -> tuple[float, float]:
+    """Ends of the interval from resampled values [R], the value of all clips, and the values
+    with one group left out [G]."""
     from scipy.special import ndtr, ndtri
 
-    mean = sums.sum() / sizes.sum()
-    without = (sums.sum() - sums) / (sizes.sum() - sizes)
     away = without.mean() - without
     spread = float(np.sum(away**2))
-    size = float(np.abs(sums).max())
-    if spread <= (1e-14 * max(size, 1e-300)) ** 2:
-        return float(mean), float(mean)  # every group has the same mean
+    if spread <= (1e-14 * max(abs(point), 1e-300)) ** 2:
+        return point, point  # every group says the same
     # rounding must not decide on which side of the mean a tie falls
     near = 1e-12 * float(means.max() - means.min())
-    below = np.mean(means < mean - near) + np.mean(np.abs(means - mean) <= near) / 2
+    below = np.mean(means < point - near) + np.mean(np.abs(means - point) <= near) / 2
     bias = float(ndtri(np.clip(below, 1 / len(means), 1 - 1 / len(means))))
     acceleration = float(np.sum(away**3)) / (6 * spread**1.5)
     tails = ndtri(np.array([(1 - level) / 2, (1 + level) / 2]))
