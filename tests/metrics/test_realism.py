@@ -156,6 +156,17 @@ def test_streaming_equals_the_whole_and_says_when_clips_are_few(
     assert "lacks rank" in caplog.text
 
 
+@pytest.mark.parametrize("level", [0.0, 0.1, 1e-4, 7.3])
+def test_a_frozen_face_streams_as_it_scores_at_once(level: float) -> None:
+    real = walks(12)
+    still = np.full_like(real, level)
+    metric = FRRea(channels=4)
+    for clip, target in zip(still, real, strict=True):
+        metric.update(clip, target)
+    assert float(metric.compute()) == pytest.approx(frrea(still, real), rel=1e-9)
+    assert metric.report().frechet.ranks[0] == 0
+
+
 @pytest.mark.parametrize(
     ("pred", "real", "text"),
     [

@@ -15,7 +15,13 @@ import torch
 from torch import Tensor
 
 from visavis.errors import InputError
-from visavis.metrics.frechet import Frechet, GaussianPair, frechet, frechet_distance, say_if_few
+from visavis.metrics.frechet import (
+    Frechet,
+    GaussianPair,
+    between_moments,
+    frechet,
+    say_if_few,
+)
 
 Features = Callable[[Tensor], Tensor]
 Unit = Literal["frame", "clip"]
@@ -164,7 +170,7 @@ class FrameRealism(GaussianPair):
 
     def report(self) -> Frechet:
         """The distance with its parts, of everything counted so far in this process."""
-        found = frechet_distance(*self.moments("pred"), *self.moments("real"))
+        found = between_moments(self.moments("pred"), self.moments("real"))
         counts = int(self.pred_n), int(self.real_n)
         say_if_few(f"Fréchet distance over {self.unit}s", counts, self.dimension)
         return found

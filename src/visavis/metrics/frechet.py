@@ -25,6 +25,8 @@ from visavis.errors import InputError
 from visavis.metrics._inputs import agree, numbers
 
 Array = NDArray[np.float64]
+SUMS_KEEP = 1e-12
+"""A variance below this share of the squared mean is lost in sums of squares."""
 log = logging.getLogger("visavis")
 
 
@@ -60,11 +62,16 @@ def frechet_distance(mean_a: Any, covariance_a: Any, mean_b: Any, covariance_b: 
     """
     means = numbers("mean_a", mean_a, "F"), numbers("mean_b", mean_b, "F")
     agree("F", mean_a=len(means[0]), mean_b=len(means[1]))
-    factors = [
-        _root(name, numbers(name, covariance, "F F"), len(means[0]))
-        for name, covariance in (("covariance_a", covariance_a), ("covariance_b", covariance_b))
+    covariances = [
+        _covariance(name, numbers(name, values, "F F"), len(means[0]))
+        for name, values in (("covariance_a", covariance_a), ("covariance_b", covariance_b))
     ]
-    return _between(means[0], factors[0], means[1], factors[1])
+    return between_moments((means[0], covariances[0]), (means[1], covariances[1]))
+
+
+def between_moments(a: tuple[Array, Array], b: tuple[Array, Array]) -> Frechet:
+    """`frechet_distance` of means and covariances that are our own: eigenvalues below 0 are 0."""
+    return _between(a[0], _root(a[1]), b[0], _root(b[1]))
 
 
 def frechet(features_a: Any, features_b: Any) -> Frechet:
@@ -95,8 +102,8 @@ def _spread(rows: Array) -> Array:
     return np.asarray(scipy.linalg.qr(centred, mode="r", check_finite=False)[0][: rows.shape[1]])
 
 
-def _root(name: str, covariance: Array, dimension: int) -> Array:
-    """A factor of `covariance` [F, F]: [rank, F]; eigenvalues within rounding of 0 are 0."""
+def _covariance(name: str, covariance: Array, dimension: int) -> Array:
+    """The user's `covariance` [F, F], or an error that says why it is none."""
     if covariance.shape != (dimension, dimension):
         raise InputError(
             f"{name} has shape {list(covariance.shape)}; its mean has {dimension} entries, "
@@ -105,14 +112,19 @@ def _root(name: str, covariance: Array, dimension: int) -> Array:
     size = float(np.abs(covariance).max())
     if not np.allclose(covariance, covariance.T, rtol=0.0, atol=1e-8 * size):
         raise InputError(f"{name} is not symmetric, so it is no covariance.")
-    values, vectors = scipy.linalg.eigh((covariance + covariance.T) / 2)
-    top = max(float(values[-1]), 0.0)
-    if values[0] < -1e-6 * max(top, size):
+    values = scipy.linalg.eigvalsh((covariance + covariance.T) / 2)
+    if values[0] < -1e-6 * size:
         raise InputError(
             f"{name} has an eigenvalue of {values[0]:.3g} (largest {values[-1]:.3g}), "
             "so it is no covariance."
         )
-    kept = values > top * dimension * np.finfo(np.float64).eps
+    return covariance
+
+
+def _root(covariance: Array) -> Array:
+    """A factor of `covariance` [F, F]: [rank, F]; eigenvalues within rounding of 0 are 0."""
+    values, vectors = scipy.linalg.eigh((covariance + covariance.T) / 2)
+    kept = values > max(float(values[-1]), 0.0) * len(values) * np.finfo(np.float64).eps
     return np.asarray(np.sqrt(values[kept])[:, None] * vectors[:, kept].T)
 
 
@@ -190,7 +202,11 @@ class GaussianPair(Metric):
             raise InputError(f"{side}: {n:.0f} features came in; a covariance needs two.")
         mean = (getattr(self, f"{side}_sum") / n).cpu().numpy()
         outer = getattr(self, f"{side}_outer").cpu().numpy()
-        return mean, (outer - n * np.outer(mean, mean)) / (n - 1)
+        covariance = (outer - n * np.outer(mean, mean)) / (n - 1)
+        # what is constant leaves rounding of its square behind, of either sign
+        constant = np.diag(covariance) <= SUMS_KEEP * mean**2
+        covariance[constant, :] = covariance[:, constant] = 0.0
+        return mean, covariance
 
 
 def say_if_few(what: str, counts: tuple[int, int], dimension: int) -> None:

@@ -29,7 +29,7 @@ from torch import Tensor
 
 from visavis.errors import InputError
 from visavis.metrics._inputs import agree
-from visavis.metrics.frechet import Frechet, GaussianPair, frechet_distance, say_if_few
+from visavis.metrics.frechet import Frechet, GaussianPair, between_moments, say_if_few
 
 WINDOW = 75
 """Frames of a window: 3 s at 25 fps, ten windows of a 30 s clip; frequencies are 1/3 Hz apart."""
@@ -167,7 +167,7 @@ def _scaled(
             (mean[kept] * scale, covariance[np.ix_(kept, kept)] * np.outer(scale, scale))
             for mean, covariance in (pred, real)
         ]
-        return frechet_distance(*both[0], *both[1])
+        return between_moments(both[0], both[1])
 
     whole = distance(alive)
     parts = {name: alive & (aspect == k) for k, name in enumerate(ASPECTS)}
