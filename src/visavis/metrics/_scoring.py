@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,7 @@ from visavis.metrics.diversity import (
     within,
 )
 from visavis.metrics.frcorr import frcorr
-from visavis.metrics.frdist import nearest_distances
+from visavis.metrics.frdist import appropriate_distances
 from visavis.metrics.mae import mae
 from visavis.metrics.protocol import Protocol
 from visavis.metrics.scores import Counts, Scores
@@ -40,7 +41,7 @@ _CHUNK = 16
 
 
 def score_clip(clip: Clip, protocol: Protocol, metrics: Sequence[str]) -> Row:
-    """Every score of one clip but FRDvs, which needs the others."""
+    """Every score of one clip but FRDist and FRDvs, which take many clips at once."""
     row: Row = {}
     _, frames, width = clip.pred.shape
     if {"FRDiv", "FRVar"} & set(metrics):
@@ -49,8 +50,6 @@ def score_clip(clip: Clip, protocol: Protocol, metrics: Sequence[str]) -> Row:
         if name in ("FRCorr", "MAE"):
             targets = stacked(clip.targets, frames, width)
             row |= (frcorr if name == "FRCorr" else mae)(clip.pred, targets, protocol)
-        elif name == "FRDist":
-            row |= frdist(clip, protocol)
         elif name == "FRSyn":
             row |= frsyn(clip.pred, clip.speaker, protocol)
         elif name == "FRDiv":
@@ -60,20 +59,26 @@ def score_clip(clip: Clip, protocol: Protocol, metrics: Sequence[str]) -> Row:
     return row
 
 
-def frdist(clip: Clip, protocol: Protocol) -> Row:
-    """FRDist of one clip; NaN where the protocol has none for this width."""
-    samples, _, width = clip.pred.shape
-    warps = protocol.warps(width)
-    if warps is None:
-        return {"FRDist": float("nan")}
-    ways = {"FRDist": warps}
+def frdist_rows(clips: Sequence[Clip], protocol: Protocol) -> list[Row]:
+    """FRDist of some clips at once, which fills the vectors of the search; NaN where undefined."""
+    samples, _, width = clips[0].pred.shape
+    whole = protocol.warps(width)
+    if whole is None:
+        return [{"FRDist": float("nan")} for _ in clips]
+    ways = {"FRDist": whole}
     if protocol.strict:
         for group in protocol.groups(width):
             ways[f"FRDist/{group.name}"] = ((group.columns, group.weight),)
-    return {
-        name: protocol.join(float(nearest_distances(clip.pred, clip.targets, way).sum()), samples)
-        for name, way in ways.items()
-    }
+    ends = np.cumsum([0, *(len(clip.targets) for clip in clips)])
+    suits = [np.arange(start, stop) for start, stop in pairwise(ends)]
+    targets = [target for clip in clips for target in clip.targets]
+    pred = [list(clip.pred) for clip in clips]
+    rows: list[Row] = [{} for _ in clips]
+    for name, way in ways.items():
+        totals = appropriate_distances(pred, targets, suits, way).sum(axis=1)
+        for row, total in zip(rows, totals, strict=True):
+            row[name] = protocol.join(float(total), samples)
+    return rows
 
 
 def count(clip: Clip, protocol: Protocol) -> Counts:
@@ -133,8 +138,8 @@ def run(
 
     def work(start: int) -> tuple[list[Row], BetweenClips, Counts]:
         rows, between, counts = [], BetweenClips(reference), Counts()
-        for index in range(start, min(start + _CHUNK, clips)):
-            clip = source.clip(index)
+        some = [source.clip(index) for index in range(start, min(start + _CHUNK, clips))]
+        for index, clip in enumerate(some, start):
             try:
                 rows.append(score_clip(clip, protocol, metrics))
             except InputError as error:
@@ -142,6 +147,9 @@ def run(
             counts += count(clip, protocol)
             if "FRDvs" in metrics:
                 between.add(clip.pred)
+        if "FRDist" in metrics:
+            distances = frdist_rows(some, protocol)
+            rows = [row | more for row, more in zip(rows, distances, strict=True)]
         return rows, between, counts
 
     rows: list[Row] = []

@@ -22,6 +22,9 @@ Real = NDArray[np.floating]
 Flags = NDArray[np.bool_]
 
 
+_BLOCK = 32
+
+
 @dataclass(frozen=True)
 class Moments:
     """S sequences of D channels, centred once for any number of comparisons."""
@@ -57,30 +60,39 @@ def moments(sequences: Real) -> Moments:
 @compiled
 def _moments(x: Real, centred: F64, mean: F64, variance: F64, constant: Flags) -> None:
     count, frames, width = x.shape
+    sums, squares = np.empty(width), np.empty(width)
+    block = np.empty((_BLOCK, width))
     for s in range(count):
-        sums = np.zeros(width)
-        moved = np.zeros(width, dtype=np.int64)
+        sums[:] = 0.0
+        squares[:] = 0.0
         for t in range(frames):
             for d in range(width):
                 sums[d] += x[s, t, d]
-                moved[d] += x[s, t, d] != x[s, 0, d]
         for d in range(width):
             sums[d] /= frames
             mean[s, d] = sums[d]
-            constant[s, d] = moved[d] == 0
-        squares = np.zeros(width)
-        for t in range(frames):
+            t = 0
+            while t < frames and x[s, t, d] == x[s, 0, d]:
+                t += 1
+            constant[s, d] = t == frames
+        # transposed through a block that stays in the nearest cache
+        for start in range(0, frames, _BLOCK):
+            rows = min(_BLOCK, frames - start)
+            for t in range(rows):
+                for d in range(width):
+                    off = x[s, start + t, d] - sums[d]
+                    block[t, d] = off
+                    squares[d] += off * off
             for d in range(width):
-                off = x[s, t, d] - sums[d]
-                centred[d, s, t] = off
-                squares[d] += off * off
+                for t in range(rows):
+                    centred[d, s, start + t] = block[t, d]
         for d in range(width):
-            # exact zero also where the mean of equal float64 values is not that value
+            variance[s, d] = squares[d] / frames
             if constant[s, d]:
-                squares[d] = 0.0 * squares[d]
+                # exact zero also where the mean of equal float64 values is not that value
+                variance[s, d] *= 0.0
                 for t in range(frames):
                     centred[d, s, t] *= 0.0
-            variance[s, d] = squares[d] / frames
 
 
 def ccc_matrix(pred: Real | Moments, targets: Real | Moments, *, epsilon: float = 1e-8) -> F64:
