@@ -134,8 +134,19 @@ def test_what_never_moves_in_the_real_set_is_left_out_and_counted() -> None:
     pred, real = walks(8), walks(8, seed=1)
     pred[..., 2], real[..., 2] = 0.1, 0.7
     found = realism(pred, real)
-    assert found.dead == 4
+    assert found.dead == 1
     assert found.distance == pytest.approx(frrea(pred[..., [0, 1, 3]], real[..., [0, 1, 3]]))
+
+
+def test_what_hardly_ever_moves_in_the_real_set_gives_no_scale() -> None:
+    pred, real = walks(8), walks(8, seed=1)
+    real[..., 2] = 0.0
+    real[:2, ::75, 2] = 1e-3  # a glimpse in 8 of 32 windows
+    found = realism(pred, real)
+    assert found.dead == 1
+    assert found.distance < 2
+    real[2, ::75, 2] = 1e-3
+    assert realism(pred, real).dead == 0
 
 
 def test_streaming_equals_the_whole_and_says_when_clips_are_few(
@@ -150,7 +161,7 @@ def test_streaming_equals_the_whole_and_says_when_clips_are_few(
     assert found == pytest.approx(frrea(pred, real), rel=1e-9)
     assert not caplog.records
     metric.reset()
-    metric.update(pred[0], real[0])
+    metric.update(pred[:3], real[:3])
     with caplog.at_level(logging.WARNING, "visavis"):
         metric.compute()
     assert "lacks rank" in caplog.text
@@ -174,7 +185,7 @@ def test_a_frozen_face_streams_as_it_scores_at_once(level: float) -> None:
         (np.zeros((2, 75, 3)), np.zeros((2, 75, 4)), "axis C must agree"),
         (np.zeros((1, 75, 3)), np.zeros((2, 75, 3)), "pred has one window"),
         (np.full((2, 75, 3), np.nan), np.zeros((2, 75, 3)), "holds NaN"),
-        (np.zeros((2, 75, 3)), np.zeros((2, 75, 3)), "nothing ever changes"),
+        (np.zeros((2, 75, 3)), np.zeros((2, 75, 3)), "no channel moves in 10 windows"),
         ([], np.zeros((2, 75, 3)), "pred is empty"),
         (np.zeros((75, 3)), np.zeros((2, 75, 3)), r"pred must hold reactions \[T, C\]"),
     ],

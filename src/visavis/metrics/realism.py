@@ -33,6 +33,8 @@ from visavis.metrics.frechet import Frechet, GaussianPair, between_moments, say_
 
 WINDOW = 75
 """Frames of a window: 3 s at 25 fps, ten windows of a 30 s clip; frequencies are 1/3 Hz apart."""
+ENOUGH = 10
+"""Windows in which a channel must move in the real set; what is rarer gives no scale."""
 BANDS = {"slow": (1, 3), "medium": (3, 9), "fast": (9, 38)}
 """First and last-but-one bin of the 75-frame spectrum: 1/3-2/3, 1-8/3, 3-12.33 Hz."""
 ASPECTS = ("level", *BANDS)
@@ -51,7 +53,7 @@ class Realism:
     frechet: Frechet
     """The distance's parts, dimension and ranks."""
     dead: int
-    """Features that never change in the real set: left out."""
+    """Channels that move in fewer than 10 windows of the real set: left out."""
     windows: tuple[int, int]
     """Windows of the generated and of the real set."""
 
@@ -122,7 +124,7 @@ def realism(pred: Any, real: Any) -> Realism:
         if len(rows) < 2:
             raise InputError(f"{name} has one window of {WINDOW} frames; at least two are needed.")
     say_if_few("FRRea", (len(a), len(b)), a.shape[1])
-    return _scaled(channels, _moments(a), _moments(b), (len(a), len(b)))
+    return _scaled(_moving(b), _moments(a), _moments(b), (len(a), len(b)))
 
 
 def frrea(pred: Any, real: Any) -> float:
@@ -141,6 +143,13 @@ def _stack(name: str, clips: Any) -> tuple[int, Tensor]:
     return widths.pop(), torch.cat(rows)
 
 
+def _moving(rows: Tensor) -> NDArray[np.int64]:
+    """In how many of the windows [n, F] each channel moves, [C]."""
+    level, *amplitudes = rows.chunk(len(ASPECTS), dim=-1)
+    most = torch.stack(amplitudes).amax(0)
+    return np.asarray((most > 1e-6 * level.abs().clamp(min=1)).sum(0).cpu().numpy())
+
+
 def _moments(rows: Tensor) -> tuple[Array, Array]:
     mean = rows.mean(0)
     centred = rows - mean
@@ -149,17 +158,21 @@ def _moments(rows: Tensor) -> tuple[Array, Array]:
 
 
 def _scaled(
-    channels: int,
+    moving: NDArray[np.int64],
     pred: tuple[Array, Array],
     real: tuple[Array, Array],
     windows: tuple[int, int],
 ) -> Realism:
     """The distance of features scaled by the real set."""
-    aspect = np.repeat(np.arange(len(ASPECTS)), channels)
+    aspect = np.repeat(np.arange(len(ASPECTS)), len(moving))
     deviation = np.sqrt(np.maximum(np.diag(real[1]), 0.0))
     alive = deviation > 1e-6 * np.maximum(1.0, np.abs(real[0]))  # sums keep half the digits
+    alive &= np.tile(moving >= ENOUGH, len(ASPECTS))
     if not alive.any():
-        raise InputError("nothing ever changes in the real reactions; there is no scale.")
+        raise InputError(
+            f"no channel moves in {ENOUGH} windows of {WINDOW} frames of the real reactions, "
+            f"of which there are {windows[1]}; more or livelier clips are needed for a scale."
+        )
 
     def distance(kept: NDArray[np.bool_]) -> Frechet:
         scale = 1 / (deviation[kept] * np.sqrt(kept.sum()))
@@ -172,7 +185,7 @@ def _scaled(
     whole = distance(alive)
     parts = {name: alive & (aspect == k) for k, name in enumerate(ASPECTS)}
     aspects = {name: distance(kept).distance for name, kept in parts.items() if kept.any()}
-    dead = int((~alive).sum())
+    dead = int((moving < ENOUGH).sum())
     return Realism(whole.distance, aspects, whole, dead, windows)
 
 
@@ -183,9 +196,13 @@ class FRRea(GaussianPair):
         channels: C of the reactions, 25 for facial attributes.
     """
 
+    real_moving: Tensor
+
     def __init__(self, channels: int = 25, **options: Any) -> None:
         super().__init__(feature_count(channels), **options)
         self.channels = channels
+        zeros = torch.zeros(channels, dtype=torch.int64)
+        self.add_state("real_moving", zeros, dist_reduce_fx="sum")
 
     def update(self, pred: Any, real: Any) -> None:
         """Count generated reactions [..., T, C] and real ones [..., T', C].
@@ -201,11 +218,13 @@ class FRRea(GaussianPair):
         found = [behaviour_features(values).flatten(0, -2) for values in (pred, real)]
         for rows, is_real in zip(found, (False, True), strict=True):
             self.add(rows, real=is_real)
+        self.real_moving += torch.from_numpy(_moving(found[1])).to(self.real_moving.device)
 
     def report(self) -> Realism:
         """The distance with its parts, of everything counted so far in this process."""
         windows = int(self.pred_n), int(self.real_n)
-        return _scaled(self.channels, self.moments("pred"), self.moments("real"), windows)
+        moving = self.real_moving.cpu().numpy()
+        return _scaled(moving, self.moments("pred"), self.moments("real"), windows)
 
     def compute(self) -> Tensor:
         found = self.report()
