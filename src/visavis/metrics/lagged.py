@@ -73,10 +73,9 @@ def lagged_correlations(pred: Real, speaker: Real, *, lags: int = 49) -> F64:
         (theirs.strides[0], _BLOCK * theirs.strides[2], theirs.strides[2]),
     )
     # overlapping rows are not a layout BLAS knows, hence the copy
-    product = np.matmul(
-        ours.reshape(width, blocks, samples * _BLOCK).transpose(0, 2, 1),
-        np.ascontiguousarray(rows),
-    )
+    # small products, one a sample: BLAS would share a large one out among threads of its own
+    product = np.matmul(ours.transpose(0, 2, 3, 1), np.ascontiguousarray(rows)[:, None])
+    product = product.reshape(width, samples * _BLOCK, -1)
     _correlate(
         product, p_edges, p_changes, s_edges[0], s_changes[0], ours, line[:, :, 0], frames, found
     )
