@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -104,6 +105,12 @@ def test_one_appropriate_reaction_has_no_radius_and_is_counted_apart() -> None:
     metric.update(pred, pred[:1])
     found = metric.compute()
     assert (found["coverage"], found["clips"], found["undefined"]) == (1.0, 2.0, 1.0)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64, torch.int64])
+def test_tensors_of_any_kind_are_taken(dtype: torch.dtype) -> None:
+    values = torch.arange(24).reshape(2, 4, 3).to(dtype).requires_grad_(dtype.is_floating_point)
+    assert coverage(values, values) == coverage(values.tolist(), values.tolist())
 
 
 def test_distances_are_root_mean_squares() -> None:

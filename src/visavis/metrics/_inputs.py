@@ -20,7 +20,7 @@ def numbers(name: str, values: Any, axes: str) -> NDArray[np.float64]:
             the text names the argument, the axis and the first bad place.
     """
     if hasattr(values, "detach"):
-        values = values.detach().cpu().numpy()
+        values = values.detach().cpu().double().numpy()
     try:
         array = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:

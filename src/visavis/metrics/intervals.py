@@ -22,8 +22,8 @@ Array = NDArray[np.float64]
 RESAMPLES = 10_000
 CHUNK = 1 << 20
 """Counts held in memory at a time, about."""
-FEW = 10
-"""Below this many groups an interval is too narrow; `Interval.few` says so."""
+FEW = 20
+"""Below this many groups an interval is too narrow (10 groups: 95 % holds 89 %)."""
 
 
 @dataclass(frozen=True)
