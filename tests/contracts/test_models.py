@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ import torch
 
 from tests.people import batch, person
 from visavis import noise, pretrained, recipes
-from visavis.behaviour import Behaviour
+from visavis.behaviour import Behaviour, Source
 from visavis.channels import GROUPS, Layout
 from visavis.errors import InputError, MissingChannel, OfflineOnly
 from visavis.models._base import ReactionModel, ReactionSession, SplitModel
+from visavis.models._nearest import Nearest
 from visavis.streaming.rolling import RollingSession
 
 NAMES = recipes.names()
@@ -72,14 +74,101 @@ def test_values_lie_in_their_channels_ranges(model: ReactionModel[Any]) -> None:
         torch.testing.assert_close(total, torch.ones_like(total), atol=1e-4, rtol=0.0)
 
 
+def test_no_frames_get_no_reactions(model: ReactionModel[Any]) -> None:
+    nothing = person(8).window(0, 0)
+    assert (reactions(model, nothing).lead, reactions(model, nothing).frames) == ((3,), 0)
+    many = reactions(model, person(8, lead=(2,)).window(0, 0))
+    assert (many.lead, many.frames) == ((2, 3), 0)
+    assert many.layout == Layout.of(*model.outputs)
+    session = session_of(model)
+    lane = session.open(seed=0)
+    ready = [session.step({lane: nothing})[lane], session.flush(lane)]
+    assert [(r.lead, r.frames) for r in ready] == [((2,), 0), ((2,), 0)]
+
+
+def test_double_precision_is_answered_in_the_model_s_own(model: ReactionModel[Any]) -> None:
+    speaker = person(FRAMES)
+    double = speaker.to(torch.float64)
+    single = reactions(model, speaker)
+    made = reactions(model, double)
+    assert_close(made, single)
+    assert {x.dtype for x in made.channels.values()} == {torch.float32}
+    assert_close(run(session_of(model), double, [7]), run(session_of(model), speaker, []))
+
+
+def test_channels_in_another_order_and_more_of_them_change_nothing(
+    model: ReactionModel[Any],
+) -> None:
+    speaker = person(FRAMES)
+    turned = Behaviour.of(dict(reversed(speaker.channels.items())))
+    needed = speaker.select(*model.inputs) if model.inputs else speaker.select("energy")
+    assert torch.equal(reactions(model, turned).pack(), reactions(model, speaker).pack())
+    session = session_of(model)
+    lane = session.open(seed=1)
+    parts = [
+        session.step({lane: speaker.window(0, 10)})[lane],
+        session.step({lane: turned.window(10, 20)})[lane],
+        session.step({lane: needed.window(20, FRAMES)})[lane],
+        session.flush(lane),
+    ]
+    assert_close(Behaviour.cat(parts), run(session, speaker, []))
+
+
+@pytest.mark.parametrize("thing", ["talk.mp4", Path("talk.mp4"), None, torch.zeros(3)])
+def test_what_is_no_behaviour_is_refused_with_what_makes_one(
+    model: ReactionModel[Any], thing: Any
+) -> None:
+    with pytest.raises(InputError, match=r"visavis\.perceive"):
+        model.generate(thing)
+    session = session_of(model)
+    lane = session.open(seed=0)
+    with pytest.raises(InputError, match=r"visavis\.perceive"):
+        session.step({lane: thing})
+
+
+def test_reactions_begin_where_their_speaker_does(model: ReactionModel[Any]) -> None:
+    here, there = Source("talk.mp4", 2.0), Source("other.mp4", 0.5)
+    one, other = replace(person(8), source=here), replace(person(8, seed=1), source=there)
+    made = reactions(model, one)
+    assert made.source == made[2].source == here
+    both = reactions(model, Behaviour.stack([one, other]))
+    assert both.source == (here, there)
+    assert both[1].source == both[1][2].source == there
+    assert reactions(model, person(8)).source is None
+
+
+def test_a_piece_of_a_stream_has_its_place_in_the_source(model: ReactionModel[Any]) -> None:
+    speaker = replace(person(FRAMES), source=Source("talk.mp4", 2.0))
+    session = session_of(model)
+    lane = session.open(seed=1)
+    pieces = [session.step({lane: w})[lane] for w in speaker.windows(10)]
+    pieces.append(session.flush(lane))
+    done = 0
+    for piece in pieces:
+        assert piece.source is not None
+        assert piece.source.path == "talk.mp4"
+        assert piece.source.start_s == pytest.approx(2.0 + done / 25)
+        done += piece.frames
+    assert Behaviour.cat(pieces).source == speaker.source
+    assert run(session_of(model), person(FRAMES), []).source is None
+
+
 # ---------------------------------------------------------------------- noise
 
 
-def test_stochastic_models_give_distinct_samples(model: ReactionModel[Any]) -> None:
-    made = reactions(model, person(FRAMES), 4).pack()
-    if model.stochastic:
-        apart = torch.cdist(made.flatten(1), made.flatten(1)) + torch.eye(4)
-        assert float(apart.min()) > 1e-3
+def test_samples_differ_as_the_model_says(model: ReactionModel[Any]) -> None:
+    """All of them where it is stochastic, neighbours by rank, and else none."""
+    if isinstance(model, Nearest):
+        ranks = min(int(model.count), model.config.neighbours)
+        made = reactions(model, person(FRAMES), 2 * ranks).pack()
+        assert torch.equal(made[:ranks], made[ranks:])
+        distinct = made[:ranks]
+    else:
+        made = reactions(model, person(FRAMES), 4).pack()
+        distinct = made if model.stochastic else made[:1]
+        assert torch.equal(made[1:], made[:1].expand(3, -1, -1)) != model.stochastic
+    apart = torch.cdist(distinct.flatten(1), distinct.flatten(1))
+    assert float((apart + torch.eye(len(distinct))).min()) > 1e-3
 
 
 def test_equal_seeds_give_equal_reactions_and_other_seeds_others(model: ReactionModel[Any]) -> None:
@@ -124,16 +213,31 @@ def test_generating_leaves_the_global_random_state_and_the_mode_alone(
 # ---------------------------------------------------------------------- absence
 
 
-def test_unobserved_frames_are_never_read(model: ReactionModel[Any]) -> None:
-    """What stood in a frame before it was dropped changes nothing, and nothing turns NaN."""
-    one, other = person(FRAMES, seed=1), person(FRAMES, seed=1)
-    for name in one.layout.names:
-        other.channels[name][10:20] = 1e6
-    for groups in (("face",), ("speech",), ("face", "speech")):
-        lost = [reactions(model, b.drop(*groups, start=10, stop=20)) for b in (one, other)]
-        if groups == ("face", "speech"):
-            assert torch.equal(lost[0].pack(), lost[1].pack())
-        assert lost[0].pack().isfinite().all()
+@pytest.mark.parametrize("groups", [("face",), ("speech",), ("face", "speech")])
+def test_unobserved_frames_are_never_read(
+    model: ReactionModel[Any], groups: tuple[str, ...]
+) -> None:
+    """Whatever lies in memory behind the masks changes nothing.
+
+    A Behaviour writes NaN there, so the other values are put in below it, and past `generate`,
+    whose checks would write NaN again.
+    """
+    speaker = person(FRAMES, lead=(1,)).drop(*groups, start=10, stop=20)
+    seeds = torch.tensor([5])
+    answers = []
+    for behind in (None, 1e6, -3.0, 0.25):
+        read = model.check_speaker(speaker)
+        if behind is not None:
+            channels = {
+                n: torch.where(read.mask(n)[..., None], x, behind) for n, x in read.channels.items()
+            }
+            object.__setattr__(read, "channels", channels)
+        with model.sampling():
+            made = model.react(read, seeds, 3, None)
+        answers.append(torch.cat([made[n] for n in sorted(made)], dim=-1))
+    assert answers[0].isfinite().all()
+    for answer in answers[1:]:
+        assert torch.equal(answer, answers[0])
 
 
 def test_a_wholly_absent_speaker_still_gets_an_answer(model: ReactionModel[Any]) -> None:
@@ -231,16 +335,13 @@ def test_a_split_model_s_parts_are_its_whole(model: ReactionModel[Any]) -> None:
 # ---------------------------------------------------------------------- streaming
 
 
-def sessions(model: ReactionModel[Any], num: int = 2) -> list[ReactionSession]:
-    """The model's own session if it streams, and always a rolling one with look-ahead."""
-    found: list[ReactionSession] = [
-        RollingSession(model, num_samples=num, context=24, hop=6, lookahead=4)
-    ]
+def session_of(model: ReactionModel[Any], num: int = 2) -> ReactionSession:
+    """The model's own session if it streams itself, else a rolling one with look-ahead."""
     try:
-        found.append(model.session(num))
+        return model.session(num)
     except OfflineOnly as error:
         assert "RollingSession" in str(error)
-    return found
+        return RollingSession(model, num_samples=num, context=24, hop=6, lookahead=4)
 
 
 def run(session: ReactionSession, speaker: Behaviour, cuts: list[int], seed: int = 1) -> Behaviour:
@@ -255,104 +356,128 @@ def run(session: ReactionSession, speaker: Behaviour, cuts: list[int], seed: int
 
 def test_any_chunking_gives_the_same_frames(model: ReactionModel[Any]) -> None:
     speaker = person(FRAMES)
-    for session in sessions(model):
-        whole = run(session, speaker, [])
-        assert whole.frames == FRAMES
-        assert_close(whole, run(session, speaker, list(range(1, FRAMES))))
-        assert_close(whole, run(session, speaker, [0, 1, 13, 13, 30]))
+    session = session_of(model)
+    whole = run(session, speaker, [])
+    assert whole.frames == FRAMES
+    assert_close(whole, run(session, speaker, list(range(1, FRAMES))))
+    assert_close(whole, run(session, speaker, [0, 1, 13, 13, 30]))
 
 
 def test_the_future_never_changes_the_past(model: ReactionModel[Any]) -> None:
     one, two = person(FRAMES, seed=1), person(FRAMES, seed=2)
     changed = Behaviour.cat([one.window(0, 30), two.window(30, FRAMES)])
-    for session in sessions(model):
-        whole, other = run(session, one, []), run(session, changed, [])
-        safe = 30 - session.latency
-        assert safe > 0
-        assert_close(whole.window(0, safe), other.window(0, safe))
+    session = session_of(model)
+    whole, other = run(session, one, []), run(session, changed, [])
+    safe = 30 - session.latency
+    assert safe > 0
+    assert_close(whole.window(0, safe), other.window(0, safe))
 
 
 def test_a_reaction_is_ready_by_the_stated_latency(model: ReactionModel[Any]) -> None:
     speaker = person(FRAMES)
-    for session in sessions(model):
-        lane, done = session.open(seed=0), 0
-        for t in range(FRAMES):
-            done += session.step({lane: speaker.window(t, t + 1)})[lane].frames
-            assert done >= t + 1 - session.latency
-            assert done <= t + 1
+    session = session_of(model)
+    lane, done = session.open(seed=0), 0
+    for t in range(FRAMES):
+        done += session.step({lane: speaker.window(t, t + 1)})[lane].frames
+        assert done >= t + 1 - session.latency
+        assert done <= t + 1
 
 
 def test_lanes_do_not_touch_each_other(model: ReactionModel[Any]) -> None:
     people = [person(FRAMES, seed=i) for i in range(3)]
-    for session in sessions(model):
-        alone = [run(session, p, [], seed=i) for i, p in enumerate(people)]
-        lanes = [session.open(seed=i) for i in range(3)]
-        parts: list[list[Behaviour]] = [[], [], []]
-        for t in range(
-            FRAMES
-        ):  # the second lane runs at half speed in pairs, the third starts late
-            news = {lanes[0]: people[0].window(t, t + 1)}
-            if t % 2:
-                news[lanes[1]] = people[1].window(t - 1, t + 1)
-            if t >= 20:
-                news[lanes[2]] = people[2].window(t - 20, t - 19)
-            ready = session.step(news)
-            for i, lane in enumerate(lanes):
-                if lane in ready:
-                    parts[i].append(ready[lane])
-        session.step({lanes[1]: people[1].window(FRAMES, FRAMES)})
-        rest = session.step(
-            {
-                lanes[1]: people[1].window(FRAMES - FRAMES % 2, FRAMES),
-                lanes[2]: people[2].window(FRAMES - 20, FRAMES),
-            }
-        )
-        parts[1].append(rest[lanes[1]])
-        parts[2].append(rest[lanes[2]])
+    session = session_of(model)
+    alone = [run(session, p, [], seed=i) for i, p in enumerate(people)]
+    lanes = [session.open(seed=i) for i in range(3)]
+    parts: list[list[Behaviour]] = [[], [], []]
+    for t in range(FRAMES):  # the second lane runs at half speed in pairs, the third starts late
+        news = {lanes[0]: people[0].window(t, t + 1)}
+        if t % 2:
+            news[lanes[1]] = people[1].window(t - 1, t + 1)
+        if t >= 20:
+            news[lanes[2]] = people[2].window(t - 20, t - 19)
+        ready = session.step(news)
         for i, lane in enumerate(lanes):
-            parts[i].append(session.flush(lane))
-            assert_close(Behaviour.cat(parts[i]), alone[i])
+            if lane in ready:
+                parts[i].append(ready[lane])
+    session.step({lanes[1]: people[1].window(FRAMES, FRAMES)})
+    rest = session.step(
+        {
+            lanes[1]: people[1].window(FRAMES - FRAMES % 2, FRAMES),
+            lanes[2]: people[2].window(FRAMES - 20, FRAMES),
+        }
+    )
+    parts[1].append(rest[lanes[1]])
+    parts[2].append(rest[lanes[2]])
+    for i, lane in enumerate(lanes):
+        parts[i].append(session.flush(lane))
+        assert_close(Behaviour.cat(parts[i]), alone[i])
 
 
 def test_a_resumed_snapshot_continues(model: ReactionModel[Any]) -> None:
-    speaker = person(FRAMES)
-    for session, fresh in zip(sessions(model), sessions(model), strict=True):
-        whole = run(session, speaker, [])
-        lane = session.open(seed=1)
-        first = session.step({lane: speaker.window(0, 27)})[lane]
-        snapshot = session.snapshot(lane)
-        assert all(isinstance(x, torch.Tensor) for x in snapshot.values())
-        session.step({lane: speaker.window(27, FRAMES)})  # the first lane going on changes nothing
-        lane = fresh.resume(snapshot)
-        parts = [first, fresh.step({lane: speaker.window(27, FRAMES)})[lane], fresh.flush(lane)]
-        assert_close(Behaviour.cat(parts), whole)
+    speaker = replace(person(FRAMES), source=Source("talk.mp4", 2.0))
+    session, fresh = session_of(model), session_of(model)
+    whole = run(session, speaker, [])
+    lane = session.open(seed=1)
+    first = session.step({lane: speaker.window(0, 27)})[lane]
+    # a file of tensors keeps no order but the alphabet's
+    snapshot = dict(sorted(session.snapshot(lane).items()))
+    assert all(isinstance(x, torch.Tensor) for x in snapshot.values())
+    session.step({lane: speaker.window(27, FRAMES)})  # the first lane going on changes nothing
+    lane = fresh.resume(snapshot)
+    parts = [first, fresh.step({lane: speaker.window(27, FRAMES)})[lane], fresh.flush(lane)]
+    assert_close(Behaviour.cat(parts), whole)
+    assert parts[1].source == Source("talk.mp4", 2.0 + first.frames / 25)
 
 
 def test_sessions_refuse_what_does_not_fit(model: ReactionModel[Any]) -> None:
-    for session in sessions(model):
-        lane = session.open(seed=1)
-        with pytest.raises(InputError, match="leading axes"):
-            session.step({lane: person(4, lead=(2,))})
-        with pytest.raises(InputError, match="not a snapshot"):
-            session.resume({"a": torch.zeros(1)})
-        snapshot = dict(session.snapshot(lane))
-        other = RollingSession(model, num_samples=7, context=99, hop=9)
-        with pytest.raises(InputError, match="snapshot was taken with"):
-            other.resume(snapshot)
-        session.flush(lane)
-        with pytest.raises(InputError, match="flushed"):
-            session.step({lane: person(4)})
-        session.close(lane)
-        with pytest.raises(InputError, match="not open"):
-            session.step({lane: person(4)})
+    session = session_of(model)
+    lane = session.open(seed=1)
+    with pytest.raises(InputError, match="leading axes"):
+        session.step({lane: person(4, lead=(2,))})
+    with pytest.raises(InputError, match="not a snapshot"):
+        session.resume({"a": torch.zeros(1)})
+    snapshot = dict(session.snapshot(lane))
+    other = session_of(model, 7)
+    with pytest.raises(InputError, match="snapshot was taken with"):
+        other.resume(snapshot)
+    session.flush(lane)
+    with pytest.raises(InputError, match="flushed"):
+        session.step({lane: person(4)})
+    session.close(lane)
+    with pytest.raises(InputError, match="not open"):
+        session.step({lane: person(4)})
+
+
+def test_a_long_stream_goes_on_as_the_whole_clip_does(model: ReactionModel[Any]) -> None:
+    """A model that streams itself knows the time; a window would begin it again and again."""
+    speaker = person(820)
+    try:
+        session = model.session(2)
+    except OfflineOnly:
+        return
+    whole = model.generate(speaker, 2, seeds=1)
+    assert_close(run(session, speaker, [1, 250, 260, 777]), whole)
+    with pytest.raises(InputError, match=r"streams itself; use model\.session"):
+        RollingSession(model, num_samples=2)
+
+
+def test_what_a_stream_gives_does_not_repeat_with_its_hop(model: ReactionModel[Any]) -> None:
+    """Unless the model's answer is one frame held still."""
+    speaker = person(120)
+    session = session_of(model)
+    made = run(session, speaker, []).pack()[:, 40:]
+    whole = reactions(model, speaker, 1).pack()[:, 40:]
+    if not torch.equal(whole[:, 1:], whole[:, :-1]):
+        for period in {session.hop, 6, 25}:
+            assert float((made[:, period:] - made[:, :-period]).abs().max()) > 1e-6
 
 
 def test_a_step_with_lost_frames_goes_on(model: ReactionModel[Any]) -> None:
     speaker = person(FRAMES).drop("face", start=5, stop=20).drop("speech", start=15, stop=30)
-    for session in sessions(model):
-        whole = run(session, speaker, [])
-        assert whole.pack().isfinite().all()
-        assert_close(whole, run(session, speaker, [4, 9, 22]))
+    session = session_of(model)
+    whole = run(session, speaker, [])
+    assert whole.pack().isfinite().all()
+    assert_close(whole, run(session, speaker, [4, 9, 22]))
 
 
 def test_noise_of_models_is_the_library_s_own() -> None:

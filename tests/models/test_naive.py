@@ -118,6 +118,17 @@ def test_the_mean_frame_is_numpy_s_mean_over_all_frames_held_still() -> None:
     np.testing.assert_allclose(made, np.tile(overall, (2, 12, 1)), atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["mean_frame", "mean_sequence"])
+def test_a_mean_that_was_never_made_says_what_to_do(kind: str) -> None:
+    model = new_model(kind, {})
+    with pytest.raises(InputError, match=f"{kind} has no mean to give; fit it or load"):
+        model.generate(person(5))
+    session = model.session()
+    lane = session.open(seed=0)
+    with pytest.raises(InputError, match="fit it or load"):
+        session.step({lane: person(5)})
+
+
 # ---------------------------------------------------------------------- nearest neighbours
 
 

@@ -291,6 +291,21 @@ def test_the_paper_s_objective_is_its_formula() -> None:
     assert got == pytest.approx(expected, rel=1e-4)
 
 
+def test_the_paper_s_diversity_does_not_count_padding() -> None:
+    """Draws differ in padded frames too; a short clip would look varied by its padding alone."""
+    padded, alone = batch(2, 30, lengths=[30, 12]), batch(1, 12)
+    generator = torch.Generator().manual_seed(0)
+    draws = {
+        n: torch.rand(2, 2, 30, width, generator=generator)
+        for n, width in (("attributes", 25), ("coefficients", 58))
+    }
+    short = {n: x[1:, :, :12] for n, x in draws.items()}
+    long = {n: x[:1] for n, x in draws.items()}
+    each = [terms("paper", short, alone), terms("paper", long, batch(1, 30))]
+    mean = sum(t["diversity"] for t in each) / 2
+    assert terms("paper", draws, padded)["diversity"] == pytest.approx(mean, rel=1e-5)
+
+
 RECONSTRUCTION = ("attributes", "blendshapes", "pose")
 
 

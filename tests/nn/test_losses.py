@@ -101,6 +101,17 @@ def test_energy_diversity_is_one_for_equal_draws_and_falls_as_they_part() -> Non
     assert float(energy_diversity(a, a + 100)) == pytest.approx(0, abs=1e-12)
 
 
+def test_energy_diversity_does_not_read_masked_frames() -> None:
+    first, second = torch.zeros(2, 5, 3), torch.full((2, 5, 3), 2.0)
+    mask = torch.arange(5)[None] < torch.tensor([[5], [3]])
+    clips = [
+        energy_diversity(a[m][None], b[m][None])
+        for a, b, m in zip(first, second, mask, strict=True)
+    ]
+    second[1, 3:] = float("nan")
+    assert float(energy_diversity(first, second, mask)) == pytest.approx(float(sum(clips)) / 2)
+
+
 def test_energy_diversity_takes_each_clip_as_one_vector() -> None:
     first = torch.zeros(2, 4, 2)
     second = torch.zeros(2, 4, 2)

@@ -201,11 +201,50 @@ def test_a_wrong_lane_moves_no_other() -> None:
 
 
 def test_samples_are_those_of_the_model() -> None:
-    session = RollingSession(new_model("random", {}), num_samples=3, context=20, hop=20)
+    model = new_model("trans_vae", {"width": 8, "heads": 2})
+    session = RollingSession(model, num_samples=3, context=20, hop=20)
     lane = session.open(seed=4)
     speaker = person(20)
     out = session.step({lane: speaker})[lane]
-    assert torch.equal(out.pack(), session.model.generate(speaker, 3, seeds=4).pack())
+    assert torch.equal(out.pack(), model.generate(speaker, 3, seeds=4).pack())
+
+
+class Warm(WindowMean):
+    """Adds its listener's first trait to the mean."""
+
+    personal = True
+
+    def react(
+        self, speaker: Behaviour, seeds: Tensor, num_samples: int, persona: Persona | None
+    ) -> dict[str, Tensor]:
+        assert persona is not None and persona.traits is not None
+        made = super().react(speaker, seeds, num_samples, persona)
+        return {"va": made["va"] + persona.embedding[0] + persona.traits[0]}
+
+
+def test_a_resumed_lane_keeps_its_persona_whole() -> None:
+    session, model = RollingSession(Warm(), context=10, hop=5), Warm()
+    persona = Persona(model.name, torch.tensor([0.25]), torch.tensor([0.5, 0, 0, 0, 0]))
+    lane = session.resume(session.snapshot(session.open(seed=0, persona=persona)))
+    out = session.step({lane: loudness([0.0] * 5)})[lane]
+    assert out.pack().unique().tolist() == [0.75]
+
+
+class Clock(WindowMean):
+    """Reads nothing of the speaker, and has no session."""
+
+    inputs = ()
+
+    def react(
+        self, speaker: Behaviour, seeds: Tensor, num_samples: int, persona: Persona | None
+    ) -> dict[str, Tensor]:
+        clock = torch.arange(speaker.frames) / 100
+        return {"va": clock[:, None].expand(len(seeds), num_samples, -1, 2).clone()}
+
+
+def test_a_model_that_reads_only_the_clock_is_refused() -> None:
+    with pytest.raises(InputError, match="session of its own"):
+        RollingSession(Clock())
 
 
 @pytest.mark.parametrize(

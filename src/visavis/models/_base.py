@@ -16,9 +16,10 @@ from torch import Tensor, nn
 
 from visavis import noise
 from visavis.behaviour import Behaviour
-from visavis.channels import FPS, GROUPS, Layout
+from visavis.channels import GROUPS, Layout
 from visavis.dyad import Batch, Persona
-from visavis.errors import InputError, MissingChannel, OfflineOnly
+from visavis.errors import InputError, OfflineOnly
+from visavis.models._checks import readable, seeds_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -136,6 +137,8 @@ class ReactionModel(nn.Module, ABC, Generic[ConfigT]):
         self.config = config
         self.name = type(self).__module__.rpartition(".")[2]
         """Public name: the recipe's, set by `load`."""
+        self.trained: dict[str, Any] = {}
+        """Where the weights come from, as their `config.json` says; empty for initial weights."""
 
     # ------------------------------------------------------------------ to give
 
@@ -164,6 +167,11 @@ class ReactionModel(nn.Module, ABC, Generic[ConfigT]):
 
     # ------------------------------------------------------------------ given
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The channels behind `inputs`."""
+        return tuple(n for group in self.inputs for n in GROUPS.get(group, (group,)))
+
     def objectives(self, stage: str = "main") -> tuple[Objective, ...]:
         """What the loop optimises in a stage; by default one objective around `loss`.
 
@@ -185,12 +193,16 @@ class ReactionModel(nn.Module, ABC, Generic[ConfigT]):
     def session(self, num_samples: int = 1) -> ReactionSession:
         """A session that streams the model itself.
 
+        A model whose reactions depend on how long the conversation has lasted must have one:
+        `RollingSession` begins each run at frame 0.
+
         Raises:
-            OfflineOnly: it needs the whole clip.
+            OfflineOnly: it has none.
         """
         raise OfflineOnly(
-            f"{self.name} needs the whole clip. visavis.RollingSession(model, ...) streams it over "
-            "a sliding window, with a stated context and latency."
+            f"{self.name} has no session of its own: it answers a clip at a time. "
+            "visavis.RollingSession(model, ...) streams it over a sliding window, with a stated "
+            "context and latency."
         )
 
     def generate(
@@ -211,31 +223,38 @@ class ReactionModel(nn.Module, ABC, Generic[ConfigT]):
             persona: for personal models.
 
         Returns:
-            Behaviour [B, K, T, ...], without B for a speaker without B.
+            Behaviour [B, K, T, ...], without B for a speaker without B; a clip's reactions have
+            its source.
 
         Raises:
             MissingChannel: the speaker lacks a channel of `inputs`.
-            InputError: a shape or convention does not fit.
+            InputError: a shape, a convention, a seed or the persona does not fit.
         """
         if num_samples < 1:
             raise InputError(f"num_samples must be at least 1, not {num_samples}.")
-        if persona is not None and not self.personal:
-            raise InputError(f"{self.name} is not personal; leave `persona` out.")
-        if persona is not None and persona.model != self.name:
-            raise InputError(f"this persona was made by {persona.model}, not by {self.name}.")
-        single = not speaker.lead
-        clips = self.check_speaker(speaker.unsqueeze() if single else speaker)
+        self.check_persona(persona)
+        read = self.check_speaker(speaker)
+        single = not read.lead
+        clips = read.unsqueeze() if single else read
         if len(clips.lead) != 1:
             raise InputError(
                 "generate takes one clip [T] or a batch [B, T], not leading axes "
                 f"{list(clips.lead)}."
             )
-        seeds = torch.as_tensor(seeds, dtype=torch.int64, device=clips.device)
-        if seeds.ndim and tuple(seeds.shape) != clips.lead:
-            raise InputError(f"seeds {list(seeds.shape)} do not fit {clips.lead[0]} clips.")
-        with self.sampling():
-            channels = self.react(clips, seeds.expand(clips.lead), num_samples, persona)
-        reactions = Behaviour(channels, Layout.of(*self.outputs), clips.fps, lengths=clips.lengths)
+        numbers = seeds_of(seeds, len(clips))
+        if clips.frames:
+            drawn = torch.tensor(numbers, dtype=torch.int64, device=clips.device)
+            with self.sampling():
+                channels = self.react(clips, drawn, num_samples, persona)
+        else:
+            channels = dict(self.nothing(*clips.lead, num_samples).to(clips.device).channels)
+        reactions = Behaviour(
+            channels,
+            Layout.of(*self.outputs),
+            clips.fps,
+            lengths=clips.lengths,
+            source=clips.source,
+        )
         return reactions[0] if single else reactions
 
     @contextmanager
@@ -250,28 +269,26 @@ class ReactionModel(nn.Module, ABC, Generic[ConfigT]):
             self.train(training)
 
     def check_speaker(self, speaker: Behaviour) -> Behaviour:
-        """Only the channels that are read, or an error that says what does not fit."""
-        if speaker.layout.convention != "arkit":
-            raise InputError(
-                f"{self.name} reads coefficients in this library's convention, but these are in "
-                f"{speaker.layout.convention}'s; convert them first."
-            )
-        if speaker.fps != FPS:
-            raise InputError(
-                f"{self.name} works at {FPS:g} frames a second, but this speaker is at "
-                f"{speaker.fps:g}; visavis.perceive gives {FPS:g}, or resample the channels."
-            )
-        wanted = [n for group in self.inputs for n in GROUPS.get(group, (group,))]
-        if not wanted:  # nothing is read but the clock
-            return speaker
-        missing = [n for n in wanted if n not in speaker.layout]
-        if missing:
-            raise MissingChannel(
-                f"{self.name} reads {', '.join(wanted)}, but the speaker has no "
-                f"{', '.join(missing)} (it has {', '.join(speaker.layout.names)}). "
-                f"{_advice(missing)}"
-            )
-        return speaker.select(*wanted)
+        """Only the channels that are read, in the model's dtype, or an error that says why not."""
+        kept = (*self.parameters(), *self.buffers())
+        dtype = next((x.dtype for x in kept if x.is_floating_point()), torch.float32)
+        return readable(self.name, self.reads, speaker, dtype)
+
+    def check_persona(self, persona: Persona | None) -> None:
+        """Raise `InputError` for a persona that this model did not make."""
+        if persona is not None and not self.personal:
+            raise InputError(f"{self.name} is not personal; leave `persona` out.")
+        if persona is not None and persona.model != self.name:
+            raise InputError(f"this persona was made by {persona.model}, not by {self.name}.")
+
+    def nothing(self, *lead: int) -> Behaviour:
+        """No frames of reactions, [*lead, 0, ...]."""
+        layout = Layout.of(*self.outputs)
+        kept = (*self.parameters(), *self.buffers())
+        device = next((x.device for x in kept), None)
+        return Behaviour(
+            {c.name: torch.zeros(*lead, 0, *c.width, device=device) for c in layout}, layout
+        )
 
     def draw(
         self,
@@ -290,18 +307,6 @@ class ReactionModel(nn.Module, ABC, Generic[ConfigT]):
         count = sum(p.numel() for p in self.parameters())
         ends = f"{', '.join(self.inputs) or 'nothing'} -> {', '.join(self.outputs)}"
         return f"{self.name}: {ends}, {count:,} parameters"
-
-
-def _advice(missing: list[str]) -> str:
-    speech = [n for n in missing if n in GROUPS["speech"]]
-    if speech:
-        return f"visavis.perceive(..., speech={tuple(speech)!r}) extracts speech."
-    if "pixels" in missing:
-        return "visavis.perceive(..., keep_pixels=True) keeps pixels."
-    return (
-        "visavis.perceive tracks a face; visavis.features.attributes.complete makes attributes "
-        "from coefficients and back."
-    )
 
 
 def model_class(module: Any) -> type[ReactionModel[Any]]:

@@ -10,6 +10,7 @@ from torch import Tensor
 from visavis.behaviour import Behaviour
 from visavis.channels import GROUPS
 from visavis.dyad import Batch
+from visavis.errors import InputError
 
 NAMES = (*GROUPS["attributes"], *GROUPS["coefficients"])
 WIDTHS = (15, 2, 8, 52, 3, 3)
@@ -38,9 +39,18 @@ def _rows(person: Behaviour) -> tuple[Tensor, Tensor]:
     return keep, torch.cat([person.filled(n) for n in NAMES], dim=-1)
 
 
-def channels(values: Tensor, clips: int, samples: int) -> dict[str, Tensor]:
-    """One sequence [T, 83] as output channels of all clips and samples."""
-    parts = torch.split(values, list(WIDTHS), dim=-1)
-    return {
-        n: part.expand(clips, samples, -1, -1).clone() for n, part in zip(NAMES, parts, strict=True)
-    }
+def fitted(mean: Tensor, name: str) -> Tensor:
+    """The mean [..., 83] as it is, unless it was never made.
+
+    Raises:
+        InputError: it is all zeros, which no mean of expressions that sum to 1 can be.
+    """
+    if not bool(mean.any()):
+        raise InputError(f"{name} has no mean to give; fit it or load its weights.")
+    return mean
+
+
+def channels(values: Tensor, samples: int) -> dict[str, Tensor]:
+    """One sequence a clip, [B, T, 83], as output channels of all samples."""
+    parts = torch.split(values[:, None].expand(-1, samples, -1, -1), list(WIDTHS), dim=-1)
+    return {n: part.clone() for n, part in zip(NAMES, parts, strict=True)}

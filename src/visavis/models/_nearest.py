@@ -16,7 +16,6 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from visavis.behaviour import Behaviour
-from visavis.channels import GROUPS
 from visavis.dyad import Batch, Persona
 from visavis.errors import InputError
 from visavis.models._base import STRICT, ReactionConfig, ReactionModel
@@ -65,8 +64,7 @@ class Nearest(ReactionModel[NearestConfig]):
 
     def _read(self, speaker: Behaviour) -> Tensor:
         """The space's numbers [..., T, C], NaN where unobserved."""
-        names = [n for group in self.inputs for n in GROUPS.get(group, (group,))]
-        return torch.cat([speaker.filled(n, float("nan")) for n in names], dim=-1)
+        return torch.cat([speaker.filled(n, float("nan")) for n in self.reads], dim=-1)
 
     def _standardised(self, raw: Tensor) -> Tensor:
         """What `_read` gave, [..., C], scaled; an unobserved frame is the average."""

@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from dataclasses import astuple, dataclass, replace
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from visavis.behaviour import Behaviour
+from visavis.behaviour import Behaviour, Source
 from visavis.channels import Layout
 from visavis.dyad import Persona
 from visavis.errors import InputError
 from visavis.models._base import Lane, ReactionModel
+from visavis.models._checks import seeds_of
 
 StateT = TypeVar("StateT")
 
@@ -30,6 +31,10 @@ class Conversation(Generic[StateT]):
     pending: Behaviour | None = None
     """Speaker frames that do not fill a window yet."""
     ended: bool = False
+    source: Source | None = None
+    """Where the conversation's first frame comes from."""
+    answered: int = 0
+    """Frames that reactions were returned for."""
 
 
 class WindowSession(ABC, Generic[StateT]):
@@ -37,7 +42,13 @@ class WindowSession(ABC, Generic[StateT]):
 
     A subclass gives the state of one conversation (`start`), one window for many conversations
     (`advance`), and the state as named tensors and back.
+
+    A conversation is one recording: each piece of reactions has the source that its first frames
+    came with, moved on to where the piece begins.
     """
+
+    stretches: ClassVar[bool] = False
+    """Whether `advance` takes any number of windows at once."""
 
     def __init__(self, model: ReactionModel[Any], *, hop: int, num_samples: int) -> None:
         if hop < 1 or num_samples < 1:
@@ -63,7 +74,8 @@ class WindowSession(ABC, Generic[StateT]):
     ) -> tuple[list[StateT], list[dict[str, Tensor]]]:
         """One window [B, t] of B conversations: their new states and channels [K, t', ...].
 
-        `last` marks a final window, which may be shorter than `hop` or even empty of new frames.
+        A session that `stretches` may be given several windows as one. `last` marks a final
+        window, which may be shorter than `hop` or even empty of new frames.
         """
 
     @abstractmethod
@@ -75,9 +87,14 @@ class WindowSession(ABC, Generic[StateT]):
     # ------------------------------------------------------------------ given
 
     def open(self, *, seed: int, persona: Persona | None = None) -> Lane:
-        if persona is not None and not self.model.personal:
-            raise InputError(f"{self.model.name} is not personal; leave `persona` out.")
-        return self._add(Conversation(seed, self.start(seed, persona)))
+        """A new conversation.
+
+        Raises:
+            InputError: the seed is no 64-bit whole number, or the persona is another model's.
+        """
+        self.model.check_persona(persona)
+        (number,) = seeds_of(seed, 1)
+        return self._add(Conversation(number, self.start(number, persona)))
 
     def _add(self, conversation: Conversation[StateT]) -> Lane:
         lane = Lane(self._opened)
@@ -96,40 +113,50 @@ class WindowSession(ABC, Generic[StateT]):
             conversation = self._at(lane)
             if conversation.ended:
                 raise InputError(f"{lane} was flushed and takes no more frames; open a new one.")
-            if frames.lead:
+            read = replace(self.model.check_speaker(frames), words=())
+            if read.lead:
                 raise InputError(
                     "a lane takes one speaker's frames [t, ...], not leading axes "
-                    f"{list(frames.lead)}."
+                    f"{list(read.lead)}."
                 )
-            frames = replace(self.model.check_speaker(frames), words=(), source=None)
             before = conversation.pending
-            joined[lane] = frames if before is None else Behaviour.cat([before, frames])
-        for lane, frames in joined.items():
-            self._lanes[lane].pending = frames
+            joined[lane] = read if before is None else Behaviour.cat([before, read])
+        for lane, read in joined.items():
+            conversation = self._lanes[lane]
+            if conversation.pending is None and isinstance(read.source, Source):
+                conversation.source = read.source
+            conversation.pending = replace(read, source=None)
         ready: dict[Lane, list[Behaviour]] = {lane: [] for lane in joined}
         while turn := [lane for lane in joined if self._full(lane)]:
-            for lane, part in zip(turn, self._advance(turn, self.hop), strict=True):
+            for lane, part in zip(turn, self._advance(turn, self._size(turn)), strict=True):
                 ready[lane].append(part)
         for lane in joined:
             self._lanes[lane].pending = _own(self._lanes[lane].pending)
-        return {
-            lane: Behaviour.cat(parts) if parts else self._nothing()
-            for lane, parts in ready.items()
-        }
+        return {lane: self._returned(lane, parts) for lane, parts in ready.items()}
 
     def flush(self, lane: Lane) -> Behaviour:
         """The reactions to frames that did not fill a window; the lane takes no more frames."""
         conversation = self._at(lane)
         if conversation.ended:
-            return self._nothing()
+            return self._returned(lane, [])
         conversation.ended = True
         if conversation.pending is None or not conversation.pending.frames:
-            return self._last(lane)
-        return self._advance([lane], conversation.pending.frames, last=True)[0]
+            return self._returned(lane, self._last(lane))
+        return self._returned(lane, self._advance([lane], conversation.pending.frames, last=True))
 
-    def _last(self, lane: Lane) -> Behaviour:
+    def _last(self, lane: Lane) -> list[Behaviour]:
         """What a flush gives when no frame is pending."""
-        return self._nothing()
+        return []
+
+    def _returned(self, lane: Lane, parts: list[Behaviour]) -> Behaviour:
+        """Reactions that leave the session, with where they belong in the lane's source."""
+        conversation = self._at(lane)
+        ready = Behaviour.cat(parts) if parts else self.model.nothing(self.num_samples)
+        begin_s, source = conversation.answered / ready.fps, conversation.source
+        conversation.answered += ready.frames
+        if source is None:
+            return ready
+        return replace(ready, source=Source(source.path, source.start_s + begin_s))
 
     def close(self, lane: Lane) -> None:
         self._at(lane)
@@ -143,6 +170,8 @@ class WindowSession(ABC, Generic[StateT]):
             **self._identity(),
             "seed": conversation.seed,
             "ended": conversation.ended,
+            "answered": conversation.answered,
+            "source": None if conversation.source is None else astuple(conversation.source),
         }
         if conversation.pending is not None:
             tensors |= {f"pending/{n}": x for n, x in conversation.pending.channels.items()}
@@ -175,7 +204,10 @@ class WindowSession(ABC, Generic[StateT]):
                 observed=_under(snapshot, "observed/"),
             )
         state = self.state_from(_under(snapshot, "state/"))
-        return self._add(Conversation(about["seed"], state, pending, about["ended"]))
+        source = None if about["source"] is None else Source(*about["source"])
+        return self._add(
+            Conversation(about["seed"], state, pending, about["ended"], source, about["answered"])
+        )
 
     def _identity(self) -> dict[str, Any]:
         return {"model": self.model.name, "hop": self.hop, "num_samples": self.num_samples}
@@ -189,6 +221,13 @@ class WindowSession(ABC, Generic[StateT]):
     def _full(self, lane: Lane) -> bool:
         pending = self._lanes[lane].pending
         return pending is not None and pending.frames >= self.hop
+
+    def _size(self, lanes: Sequence[Lane]) -> int:
+        """Frames that full lanes move on by: a window, or as many as all of them have."""
+        if not self.stretches:
+            return self.hop
+        buffers = [self._lanes[lane].pending for lane in lanes]
+        return min(b.frames for b in buffers if b is not None) // self.hop * self.hop
 
     def _advance(
         self, lanes: Sequence[Lane], frames: int, *, last: bool = False
@@ -204,14 +243,6 @@ class WindowSession(ABC, Generic[StateT]):
             conversation.pending = buffer.window(frames, buffer.frames)
         layout = Layout.of(*self.model.outputs)
         return [Behaviour(parts, layout) for parts in channels]
-
-    def _nothing(self) -> Behaviour:
-        device = next((p.device for p in self.model.parameters()), torch.device("cpu"))
-        layout = Layout.of(*self.model.outputs)
-        return Behaviour(
-            {c.name: torch.zeros(self.num_samples, 0, *c.width, device=device) for c in layout},
-            layout,
-        )
 
 
 def _own(pending: Behaviour | None) -> Behaviour | None:

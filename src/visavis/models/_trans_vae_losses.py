@@ -56,8 +56,9 @@ def _paper(config: TransVAEConfig, draws: dict[str, Tensor], batch: Batch) -> di
         return squared_error(predicted, *_real(batch.listener, *names))
 
     coefficients, attributes = draws["coefficients"], draws["attributes"]
-    diversity = energy_diversity(coefficients[:, 0], coefficients[:, 1])
-    diversity = diversity + energy_diversity(attributes[:, 0], attributes[:, 1])
+    inside = batch.listener.inside()
+    diversity = energy_diversity(coefficients[:, 0], coefficients[:, 1], inside)
+    diversity = diversity + energy_diversity(attributes[:, 0], attributes[:, 1], inside)
     return {
         "attributes": error(attributes[:, 0], *GROUPS["attributes"]),
         "blendshapes": error(coefficients[:, 0, :, :52], "blendshapes"),

@@ -9,9 +9,10 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from visavis.behaviour import Behaviour
-from visavis.dyad import Batch, Persona
-from visavis.models._base import STRICT, ReactionConfig, ReactionModel
-from visavis.models._mean import WIDTHS, channels, frame_sums
+from visavis.dyad import Batch
+from visavis.models._base import STRICT, ReactionConfig
+from visavis.models._framewise import FramewiseModel
+from visavis.models._mean import WIDTHS, channels, fitted, frame_sums
 
 _LONGEST = 100_000
 """Frames of a clip that are counted; more than an hour."""
@@ -22,7 +23,7 @@ class MeanFrameConfig(ReactionConfig):
     """Nothing to set."""
 
 
-class MeanFrame(ReactionModel[MeanFrameConfig]):
+class MeanFrame(FramewiseModel[MeanFrameConfig]):
     config_class = MeanFrameConfig
     stochastic = False
     frame: Tensor
@@ -43,7 +44,8 @@ class MeanFrame(ReactionModel[MeanFrameConfig]):
         sums, counts = frame_sums(batches, _LONGEST)
         self.frame.copy_(sums.sum(0) / counts.sum().clamp(min=1))
 
-    def react(
-        self, speaker: Behaviour, seeds: Tensor, num_samples: int, persona: Persona | None
+    def react_at(
+        self, speaker: Behaviour, frames: Tensor, seeds: Tensor, num_samples: int
     ) -> dict[str, Tensor]:
-        return channels(self.frame.expand(speaker.frames, -1), len(seeds), num_samples)
+        known = fitted(self.frame, self.name)
+        return channels(known.expand(*frames.shape, -1), num_samples)

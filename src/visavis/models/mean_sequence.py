@@ -10,9 +10,10 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from visavis.behaviour import Behaviour
-from visavis.dyad import Batch, Persona
-from visavis.models._base import STRICT, ReactionConfig, ReactionModel
-from visavis.models._mean import WIDTHS, channels, frame_sums
+from visavis.dyad import Batch
+from visavis.models._base import STRICT, ReactionConfig
+from visavis.models._framewise import FramewiseModel
+from visavis.models._mean import WIDTHS, channels, fitted, frame_sums
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -21,7 +22,7 @@ class MeanSequenceConfig(ReactionConfig):
     """Length of the sequence that is kept; later frames repeat its last one."""
 
 
-class MeanSequence(ReactionModel[MeanSequenceConfig]):
+class MeanSequence(FramewiseModel[MeanSequenceConfig]):
     config_class = MeanSequenceConfig
     stochastic = False
     sequence: Tensor
@@ -43,8 +44,8 @@ class MeanSequence(ReactionModel[MeanSequenceConfig]):
         overall = sums.sum(0) / counts.sum().clamp(min=1)
         self.sequence.copy_(torch.where(counts > 0, sums / counts.clamp(min=1), overall))
 
-    def react(
-        self, speaker: Behaviour, seeds: Tensor, num_samples: int, persona: Persona | None
+    def react_at(
+        self, speaker: Behaviour, frames: Tensor, seeds: Tensor, num_samples: int
     ) -> dict[str, Tensor]:
-        clock = torch.arange(speaker.frames, device=seeds.device).clamp(max=len(self.sequence) - 1)
-        return channels(self.sequence[clock], len(seeds), num_samples)
+        known = fitted(self.sequence, self.name)
+        return channels(known[frames.clamp(max=len(known) - 1)], num_samples)

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from visavis.behaviour import Behaviour
 from visavis.channels import GROUPS
-from visavis.dyad import Persona
-from visavis.models._base import STRICT, ReactionConfig, ReactionModel
+from visavis.models._base import STRICT, ReactionConfig
+from visavis.models._framewise import FramewiseModel
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -17,7 +17,7 @@ class MirrorConfig(ReactionConfig):
     """Nothing to set."""
 
 
-class Mirror(ReactionModel[MirrorConfig]):
+class Mirror(FramewiseModel[MirrorConfig]):
     """Copies; a frame where the speaker's face was not observed is a neutral face at rest."""
 
     config_class = MirrorConfig
@@ -31,8 +31,8 @@ class Mirror(ReactionModel[MirrorConfig]):
     def outputs(self) -> tuple[str, ...]:
         return ("attributes", "coefficients")
 
-    def react(
-        self, speaker: Behaviour, seeds: Tensor, num_samples: int, persona: Persona | None
+    def react_at(
+        self, speaker: Behaviour, frames: Tensor, seeds: Tensor, num_samples: int
     ) -> dict[str, Tensor]:
         names = (*GROUPS["attributes"], *GROUPS["coefficients"])
         channels = {n: speaker.filled(n, 0.0) for n in names}

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from visavis import noise
 from visavis.behaviour import Behaviour
-from visavis.dyad import Persona
-from visavis.models._base import STRICT, ReactionConfig, ReactionModel
+from visavis.models._base import STRICT, ReactionConfig
+from visavis.models._framewise import FramewiseModel
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -21,8 +21,8 @@ class RandomConfig(ReactionConfig):
     """Nothing to set."""
 
 
-class Random(ReactionModel[RandomConfig]):
-    """Reads nothing of the speaker but the clip's length; expressions do not sum to 1."""
+class Random(FramewiseModel[RandomConfig]):
+    """Reads nothing of the speaker but how long it is; expressions do not sum to 1."""
 
     config_class = RandomConfig
 
@@ -34,11 +34,16 @@ class Random(ReactionModel[RandomConfig]):
     def outputs(self) -> tuple[str, ...]:
         return ("attributes",)
 
-    def react(
-        self, speaker: Behaviour, seeds: Tensor, num_samples: int, persona: Persona | None
+    def react_at(
+        self, speaker: Behaviour, frames: Tensor, seeds: Tensor, num_samples: int
     ) -> dict[str, Tensor]:
         samples = torch.arange(num_samples, device=seeds.device)
-        shape = (speaker.frames, 25)
-        values = noise.uniform(seeds[:, None], samples[None], "random/attributes", 0, shape)
+        values = noise.uniform(
+            seeds[:, None, None],
+            samples[None, :, None],
+            "random/attributes",
+            frames[:, None],
+            (25,),
+        )
         au, va, expression = torch.split(values, [15, 2, 8], dim=-1)
         return {"au": au, "va": va, "expression": expression}

@@ -24,13 +24,20 @@ def squared_error(predicted: Tensor, real: Tensor, mask: Tensor | None = None) -
     return masked_mean((predicted - real) ** 2, mask)
 
 
-def energy_diversity(first: Tensor, second: Tensor, *, scale: float = 100.0) -> Tensor:
+def energy_diversity(
+    first: Tensor, second: Tensor, mask: Tensor | None = None, *, scale: float = 100.0
+) -> Tensor:
     """exp(-||a - b||^2 / scale) of two draws [B, T, C], each clip as one vector; mean over B.
+
+    Frames where mask [B, T] is False are not read.
 
     It is 1 for equal draws and falls to 0 as they part (Yuan and Kitani, DLow, 2020, Eq. 8;
     Eq. 21 of ReactFace). The norm grows with T: a longer clip asks for less variety a frame.
     """
-    distance = ((first - second) ** 2).flatten(1).sum(-1)
+    apart = first - second
+    if mask is not None:
+        apart = torch.where(mask[..., None], apart, 0.0)
+    distance = (apart**2).flatten(1).sum(-1)
     return torch.exp(-distance / scale).mean()
 
 

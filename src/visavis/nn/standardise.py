@@ -33,7 +33,7 @@ class RunningMoments:
         """Rows [N, width]."""
         if not len(rows):
             return
-        rows = rows.detach().to("cpu", torch.float64)
+        rows = rows.detach().cpu().double()
         count, mean = len(rows), rows.mean(0)
         total, delta = self.count + count, mean - self.mean
         self._squares += ((rows - mean) ** 2).sum(0) + delta**2 * (self.count * count / total)

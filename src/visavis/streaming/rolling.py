@@ -12,8 +12,8 @@ from torch import Tensor
 from visavis.behaviour import Behaviour
 from visavis.channels import Layout
 from visavis.dyad import Persona
-from visavis.errors import InputError
-from visavis.models._base import ReactionModel
+from visavis.errors import InputError, OfflineOnly
+from visavis.models._base import Lane, ReactionModel
 from visavis.models._session import Conversation, WindowSession
 
 
@@ -39,6 +39,9 @@ class RollingSession(WindowSession[RollingState]):
     reactions may step at seams. One seed is used for every run, so a model whose noise is a clip's
     latent keeps its listener.
 
+    Each run begins at frame 0, so a model that knows how long the conversation has lasted is
+    refused: one that reads nothing of the speaker, and one that streams itself (`model.session`).
+
     A reaction to frame t is ready once frame t + `latency` has come; latency = hop - 1 +
     lookahead. What a run computes depends on frames alone, not on how they were chunked.
 
@@ -46,6 +49,9 @@ class RollingSession(WindowSession[RollingState]):
         context: frames a run sees, at least hop + lookahead.
         hop: frames answered a run.
         lookahead: frames seen beyond the answered ones.
+
+    Raises:
+        InputError: the sizes do not fit, or the model is refused.
     """
 
     def __init__(
@@ -58,6 +64,7 @@ class RollingSession(WindowSession[RollingState]):
         lookahead: int = 0,
     ) -> None:
         super().__init__(model, hop=hop, num_samples=num_samples)
+        _refuse_a_clock(model)
         if lookahead < 0 or context < hop + lookahead:
             raise InputError(
                 f"context must be at least hop + lookahead = {hop} + {lookahead} frames, "
@@ -109,16 +116,16 @@ class RollingSession(WindowSession[RollingState]):
         context = seen.window(seen.frames - kept, seen.frames)
         return RollingState(context, keep_back, tail, state.persona), out
 
-    def _last(self, lane: Any) -> Behaviour:
+    def _last(self, lane: Lane) -> list[Behaviour]:
         """With nothing pending, a flush still owes the frames that were held for the look-ahead."""
         conversation = self._at(lane)
         state = conversation.state
         if not state.held or state.context is None:
-            return self._nothing()
+            return []
         nothing_new = state.context.window(0, 0)
         with self.model.sampling():
             conversation.state, packed = self._run(conversation, nothing_new, last=True)
-        return Behaviour.unpack(packed, self._layout)
+        return [Behaviour.unpack(packed, self._layout)]
 
     def _identity(self) -> dict[str, Any]:
         return {**super()._identity(), "context": self.context, "lookahead": self.lookahead}
@@ -132,19 +139,39 @@ class RollingSession(WindowSession[RollingState]):
             tensors["tail"] = state.tail
         if state.persona is not None:
             tensors["persona"] = state.persona.embedding
+            if state.persona.traits is not None:
+                tensors["traits"] = state.persona.traits
         return tensors
 
     def state_from(self, tensors: Mapping[str, Tensor]) -> RollingState:
         channels = {
-            n.removeprefix("channel/"): x for n, x in tensors.items() if n.startswith("channel/")
+            n: tensors[f"channel/{n}"] for n in self.model.reads if f"channel/{n}" in tensors
         }
-        masks = {
-            n.removeprefix("observed/"): x for n, x in tensors.items() if n.startswith("observed/")
-        }
-        embedding = tensors.get("persona")
+        masks = {n: tensors[f"observed/{n}"] for n in channels if f"observed/{n}" in tensors}
+        embedding, traits = tensors.get("persona"), tensors.get("traits")
         return RollingState(
-            Behaviour.of(channels, observed=masks) if channels else None,
+            Behaviour(channels, Layout.of(*self.model.inputs), observed=masks)
+            if channels
+            else None,
             int(tensors["held"]),
             tensors.get("tail"),
-            None if embedding is None else Persona(self.model.name, embedding),
+            None if embedding is None else Persona(self.model.name, embedding, traits),
         )
+
+
+def _refuse_a_clock(model: ReactionModel[Any]) -> None:
+    """Runs over windows would repeat, or draw the same noise again, where time should go on."""
+    try:
+        model.session()
+    except OfflineOnly:
+        if model.inputs:
+            return
+        raise InputError(
+            f"{model.name} reads nothing of the speaker, so its reactions can depend on the clock "
+            "alone, and a sliding window would start that again at every run. Give the model a "
+            "session of its own."
+        ) from None
+    raise InputError(
+        f"{model.name} streams itself; use model.session(num_samples). A sliding window would "
+        "start its clock again at every run."
+    )
