@@ -3,12 +3,13 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.people import person
+from tests.people import COEFFICIENTS, person
 from visavis.behaviour import Behaviour, Source, Word
 from visavis.channels import STANDARD, Channel, Layout
 from visavis.errors import InputError, MissingChannel
@@ -298,3 +299,69 @@ def test_its_repr_tells_size_ranges_absence_and_words() -> None:
     assert "observed 50.0 %" in text
     assert '"hello there friend' in text
     assert "from a.mp4 at 2 s" in text
+
+
+# ---------------------------------------------------------------------- traps
+
+
+def test_a_face_with_lost_frames_is_completed_saved_and_loaded(tmp_path: Path) -> None:
+    """Completed channels share one mask; files refuse shared memory."""
+    from visavis.features.attributes import complete
+
+    lost = complete(person(9, names=COEFFICIENTS).drop("face", start=2, stop=4))
+    back = Behaviour.load(lost.save(tmp_path / "b.safetensors"))
+    assert back.mask("au").tolist() == lost.mask("au").tolist()
+    assert back.derived == {"au", "va", "expression"}
+
+
+def test_a_mask_and_an_array_that_is_changed_later_change_nothing_inside() -> None:
+    values = np.zeros((4, 15), np.float32)
+    made = Behaviour.of({"au": values}, observed={"au": np.array([True, False, True, True])})
+    values[:] = np.nan
+    made.mask("au")[:] = False
+    assert made.mask("au").tolist() == [True, False, True, True]
+    assert made.filled("au").isfinite().all()
+
+
+def test_nan_cannot_come_in_by_another_door(tmp_path: Path) -> None:
+    made = person(4)
+    with pytest.raises(InputError, match="'rotation' is not finite"):
+        made.with_channels({"rotation": torch.full((4, 3), math.nan)})
+    raw = Behaviour({"au": torch.full((4, 15), math.nan)}, Layout.of("au"))
+    with pytest.raises(InputError, match=r"damaged.*not finite"):
+        Behaviour.load(raw.save(tmp_path / "b.safetensors"))
+
+
+@pytest.mark.parametrize("index", [np.int64(1), torch.tensor(1), np.array(1)])
+def test_any_whole_number_takes_a_clip_out_unpadded(index: object) -> None:
+    batch = Behaviour.stack([person(6), person(4)])
+    assert batch[index].frames == 4  # type: ignore[index]
+
+
+@pytest.mark.parametrize("index", [(0, 1), True, 0.5, None, [0]])
+def test_other_indices_are_refused(index: object) -> None:
+    with pytest.raises(InputError, match="cannot index"):
+        person(6, lead=(2,))[index]  # type: ignore[index]
+
+
+def test_words_and_derived_must_fit() -> None:
+    two = person(6, lead=(2,), names=("au",))
+    with pytest.raises(InputError, match="words of 3 clips"):
+        Behaviour(two.channels, two.layout, words=((), (), ()))
+    with pytest.raises(InputError, match="derived"):
+        Behaviour(two.channels, two.layout, derived=frozenset({"va"}))
+    worded = Behaviour(two.channels, two.layout, words=(WORDS, ()))
+    with pytest.raises(InputError, match="clip by clip"):
+        Behaviour.stack([worded, worded])
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "3", '{"format": 1}', '{"format": 1, "layout": {}, "fps": "x"}']
+)
+def test_a_damaged_description_is_an_input_error(text: str, tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    path = tmp_path / "b.safetensors"
+    save_file({"channel/au": torch.zeros(2, 15)}, path, metadata={"visavis.behaviour": text})
+    with pytest.raises(InputError, match=r"damaged|format"):
+        Behaviour.load(path)

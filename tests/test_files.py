@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from visavis.errors import InputError, MissingExtra, nearest, require
-from visavis.files import atomic_path, existing_file
+from visavis.files import atomic_path, existing_file, keep_apart
 
 
 def test_a_finished_file_replaces_the_old_one(tmp_path: Path) -> None:
@@ -79,3 +79,47 @@ def test_a_missing_package_names_the_extra() -> None:
 def test_the_nearest_name_is_suggested() -> None:
     assert "Did you mean 'trans_vae'?" in nearest("transvae", ["trans_vae", "random"])
     assert nearest("zzz", ["trans_vae", "random"]) == "Known: random, trans_vae."
+
+
+def test_a_link_is_followed_not_replaced(tmp_path: Path) -> None:
+    target, link = tmp_path / "target.txt", tmp_path / "link.txt"
+    target.write_text("old")
+    link.symlink_to(target)
+    with atomic_path(link) as temporary:
+        temporary.write_text("new")
+    assert link.is_symlink()
+    assert target.read_text() == "new"
+
+
+def test_a_pipe_is_neither_replaced_nor_read(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.txt"
+    os.mkfifo(pipe)
+    with pytest.raises(InputError, match="no ordinary file"), atomic_path(pipe):
+        pass
+    with pytest.raises(InputError, match="no ordinary file"):
+        existing_file(pipe)
+    assert pipe.is_fifo()
+
+
+def test_a_full_disk_says_so_and_leaves_nothing(tmp_path: Path) -> None:
+    code = (
+        "import resource, signal\n"
+        "from visavis.behaviour import Behaviour\nimport torch\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))\n"
+        f"Behaviour.of({{'au': torch.zeros(500, 15)}}).save({str(tmp_path / 'a.safetensors')!r})\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "InputError: cannot write" in done.stderr
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_output_that_is_an_input_is_refused(tmp_path: Path) -> None:
+    source = tmp_path / "a.mp4"
+    source.write_text("film")
+    (tmp_path / "b.mp4").symlink_to(source)
+    for output in (source, tmp_path / "b.mp4", tmp_path / "x" / ".." / "a.mp4"):
+        (tmp_path / "x").mkdir(exist_ok=True)
+        with pytest.raises(InputError, match="is the input itself"):
+            keep_apart(output, None, source)
+    keep_apart(tmp_path / "new.mp4", source)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from visavis._files_tensors import read_tensors, write_tensors
 from visavis.behaviour import Behaviour, Source, Sources, Word, Words
 from visavis.channels import Layout
 from visavis.errors import InputError, require
-from visavis.files import atomic_path, existing_file
 
 if TYPE_CHECKING:
     import pandas
+    from torch import Tensor
 
 FORMAT = 1
 """Version of the files that `save` writes."""
@@ -22,12 +22,10 @@ FORMAT = 1
 
 def save(behaviour: Behaviour, path: str | Path) -> Path:
     """Write a safetensors file with the layout, words and source in its metadata."""
-    from safetensors.torch import save_file
-
-    tensors = {f"channel/{n}": x.detach().cpu().contiguous() for n, x in behaviour.channels.items()}
-    tensors |= {f"observed/{n}": m.cpu().contiguous() for n, m in behaviour.observed.items()}
+    tensors = {f"channel/{n}": x for n, x in behaviour.channels.items()}
+    tensors |= {f"observed/{n}": m for n, m in behaviour.observed.items()}
     if behaviour.lengths is not None:
-        tensors["lengths"] = behaviour.lengths.cpu().contiguous()
+        tensors["lengths"] = behaviour.lengths
     about = {
         "format": FORMAT,
         "layout": behaviour.layout.to_json(),
@@ -36,42 +34,33 @@ def save(behaviour: Behaviour, path: str | Path) -> Path:
         "source": _source_json(behaviour.source),
         "derived": sorted(behaviour.derived),
     }
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata={"visavis": json.dumps(about)})
-    return Path(path)
+    return write_tensors(path, tensors, kind="behaviour", about=about)
 
 
 def load(path: str | Path) -> Behaviour:
     """Read what `save` wrote.
 
     Raises:
-        InputError: the file is not there, is not a behaviour, or is of another format.
+        InputError: the file is not there, is not a behaviour, is damaged or of another format.
     """
-    from safetensors import SafetensorError, safe_open
+    about, tensors = read_tensors(path, kind="behaviour", format=FORMAT)
 
-    found = existing_file(path, wanted="a behaviour written by visavis (.safetensors)")
+    def under(prefix: str) -> dict[str, Tensor]:
+        return {n.removeprefix(prefix): x for n, x in tensors.items() if n.startswith(prefix)}
+
     try:
-        with safe_open(found, framework="pt") as file:
-            about = json.loads((file.metadata() or {}).get("visavis", "null"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise InputError(f"{found} is not a safetensors file ({error}).") from error
-    if not isinstance(about, dict):
-        raise InputError(f"{found} is a safetensors file but holds no behaviour.")
-    if about.get("format") != FORMAT:
-        raise InputError(
-            f"{found} has format {about.get('format')}; this version of visavis reads {FORMAT}."
+        return Behaviour.of(
+            under("channel/"),
+            layout=Layout.from_json(about["layout"]),
+            fps=float(about["fps"]),
+            observed=under("observed/"),
+            lengths=tensors.get("lengths"),
+            words=_words_from(about["words"]),
+            source=_source_from(about["source"]),
+            derived=frozenset(about["derived"]),
         )
-    return Behaviour(
-        {n.removeprefix("channel/"): x for n, x in tensors.items() if n.startswith("channel/")},
-        Layout.from_json(about["layout"]),
-        about["fps"],
-        {n.removeprefix("observed/"): x for n, x in tensors.items() if n.startswith("observed/")},
-        tensors.get("lengths"),
-        _words_from(about["words"]),
-        _source_from(about["source"]),
-        frozenset(about["derived"]),
-    )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"{path} is damaged: {error}") from error
 
 
 def table(behaviour: Behaviour) -> pandas.DataFrame:

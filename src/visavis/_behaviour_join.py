@@ -51,6 +51,8 @@ def stack(clips: Sequence[Behaviour]) -> Behaviour:
         raise InputError(f"cannot batch leading axes {[list(c.lead) for c in clips]}.")
     if any(c.lengths is not None for c in clips):
         raise InputError("padded batches cannot be batched again.")
+    if any(c.words and isinstance(c.words[0], tuple) for c in clips):
+        raise InputError("clips that hold words clip by clip cannot be batched; drop the words.")
     frames = max(c.frames for c in clips)
     masked = {n for c in clips for n in c.observed}
     axis = len(first.lead)

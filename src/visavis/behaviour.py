@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -49,6 +50,9 @@ class Behaviour:
     Channels have shape [..., T * rate, *width]; the leading axes `...` are the same for all:
     none for one clip, K for reactions, B or [B, K] for batches. Build one with `Behaviour.of`.
 
+    It is a value: no method changes it, and windows and selections share its memory, so do not
+    write into `channels`.
+
     An unobserved value is stored as NaN (zero in integer pixels) and `behaviour["au"]` refuses to
     return a channel that has any, so that absence is never read by mistake: use `filled` or
     `mask`. Padding (frames past `lengths`) is zero and is not absence.
@@ -86,6 +90,10 @@ class Behaviour:
         unknown = set(self.observed) - set(self.channels)
         if unknown:
             raise InputError(f"`observed` names channels that are not here: {sorted(unknown)}.")
+        if not isinstance(self.derived, frozenset) or not self.derived <= set(self.channels):
+            raise InputError(f"`derived` must be a frozenset of channels here, not {self.derived}.")
+        if _a_clip_each(self.words) and (not self.lead or len(self.words) != self.lead[0]):
+            raise InputError(f"words of {len(self.words)} clips came for {list(self.lead)} clips.")
         self._settle_lengths()
         self._settle_absence()
 
@@ -256,6 +264,8 @@ class Behaviour:
         """
         if isinstance(key, str):
             return self._read(key)
+        if not isinstance(key, slice):
+            key = _whole_number(key)
         if not self.lead:
             raise InputError(
                 "a single clip has no leading axis; use `window(start, stop)` for time."
@@ -291,7 +301,7 @@ class Behaviour:
         self.layout[name]
         found = self.observed.get(name)
         if found is not None:
-            return found
+            return found.clone()
         return torch.ones((*self.lead, self.frames), dtype=torch.bool, device=self.device)
 
     def inside(self) -> Tensor:
@@ -365,13 +375,14 @@ class Behaviour:
         added = tuple(channel_named(n) for n in channels if n not in self.layout)
         masks = {n: m for n, m in self.observed.items() if n not in channels}
         marked = self.derived | set(channels) if derived else self.derived - set(channels)
-        return replace(
+        changed = replace(
             self,
             channels=merged,
             layout=Layout((*self.layout.channels, *added), self.layout.convention),
             observed={**masks, **(observed or {})},
             derived=frozenset(marked),
         )
+        return changed._checked_finite(nan_is_absent=False)
 
     def drop(self, *names: str, start: int = 0, stop: int | None = None) -> Behaviour:
         """The same behaviour with frames [start, stop) of channels or groups unobserved.
@@ -559,7 +570,8 @@ class Behaviour:
 
 
 def _tensor(values: Tensor | np.ndarray) -> Tensor:
-    tensor = torch.as_tensor(values)
+    # an array is copied: what its owner does to it later must not reach in here
+    tensor = values if isinstance(values, Tensor) else torch.tensor(values)
     return tensor if tensor.dtype in (torch.uint8, torch.float32) else tensor.to(torch.float32)
 
 
@@ -580,8 +592,26 @@ def _pick(value: Any, key: int | slice) -> Any:
     return value
 
 
+def _a_clip_each(words: Words) -> bool:
+    """Whether words are given clip by clip, as in a batch."""
+    return bool(words) and isinstance(words[0], tuple)
+
+
+def _whole_number(key: Any) -> int:
+    """An index as a Python int, whatever whole number it came as."""
+    try:
+        if isinstance(key, bool | tuple):
+            raise TypeError
+        return operator.index(key)
+    except TypeError:
+        raise InputError(
+            f"cannot index a behaviour with {key!r}; give a channel's name, a whole number or a "
+            "slice of the first leading axis."
+        ) from None
+
+
 def _each_clip(words: Words, change: Any) -> Words:
-    if words and isinstance(words[0], tuple):
+    if _a_clip_each(words):
         return tuple(change(ws) for ws in words)
     return tuple(change(words))
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from visavis._files_tensors import read_tensors, write_tensors
 from visavis.behaviour import Behaviour
 from visavis.errors import InputError
-from visavis.files import atomic_path, existing_file
 
 
 @dataclass(frozen=True)
@@ -63,6 +62,17 @@ class Batch:
             raise InputError(
                 f"target_mask is {list(self.target_mask.shape)}, wanted {list(self.targets.lead)}."
             )
+        if self.target_mask.dtype != torch.bool:
+            raise InputError(f"target_mask must be bool, not {self.target_mask.dtype}.")
+        frames = {self.speaker.frames, self.listener.frames, self.targets.frames}
+        if len(frames) != 1:
+            raise InputError(
+                f"speaker, listener and targets have {self.speaker.frames}, "
+                f"{self.listener.frames} and {self.targets.frames} frames; wanted the same."
+            )
+        for name, value in (("lengths", self.lengths), ("ids", self.ids or None)):
+            if value is not None and len(value) != clips[0]:
+                raise InputError(f"{len(value)} {name} came for {clips[0]} clips.")
 
     def __len__(self) -> int:
         return len(self.speaker)
@@ -91,15 +101,11 @@ class Persona:
     """Big Five in [0, 1], [..., 5], where they were given."""
 
     def save(self, path: str | Path) -> Path:
-        from safetensors.torch import save_file
-
-        tensors = {"embedding": self.embedding.detach().cpu().contiguous()}
+        tensors = {"embedding": self.embedding}
         if self.traits is not None:
-            tensors["traits"] = self.traits.detach().cpu().contiguous()
-        with atomic_path(path) as temporary:
-            about = json.dumps({"format": 1, "model": self.model})
-            save_file(tensors, temporary, metadata={"visavis.persona": about})
-        return Path(path)
+            tensors["traits"] = self.traits
+        about = {"format": 1, "model": self.model}
+        return write_tensors(path, tensors, kind="persona", about=about)
 
     @classmethod
     def load(cls, path: str | Path) -> Persona:
@@ -108,15 +114,7 @@ class Persona:
         Raises:
             InputError: the file is not a persona.
         """
-        from safetensors import SafetensorError, safe_open
-
-        found = existing_file(path, wanted="a persona written by visavis (.safetensors)")
-        try:
-            with safe_open(found, framework="pt") as file:
-                about = json.loads((file.metadata() or {}).get("visavis.persona", "null"))
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except SafetensorError as error:
-            raise InputError(f"{found} is not a safetensors file ({error}).") from error
-        if not isinstance(about, dict) or about.get("format") != 1:
-            raise InputError(f"{found} holds no persona of format 1.")
+        about, tensors = read_tensors(path, kind="persona", format=1)
+        if not isinstance(about.get("model"), str) or "embedding" not in tensors:
+            raise InputError(f"{path} is damaged: it lacks a model's name or an embedding.")
         return cls(about["model"], tensors["embedding"], tensors.get("traits"))

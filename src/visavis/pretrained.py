@@ -45,23 +45,31 @@ def load(name: str | Path, *, device: str = "cpu") -> ReactionModel[Any]:
     Raises:
         InputError: nothing of that name, or files that do not fit; the text says which.
     """
-    text = str(name)
+    model = _found(str(name))
+    try:
+        return model.to(device)
+    except (RuntimeError, AssertionError) as error:  # torch: no such device, or not built in
+        reason = str(error).splitlines()[0]
+        raise InputError(f"cannot use the device {device!r}: {reason}") from error
+
+
+def _found(text: str) -> ReactionModel[Any]:
     if _bundled(text):
-        return _from_folder(WEIGHTS / text).to(device)
+        return _from_folder(WEIGHTS / text)
     if text in recipes.names():
         recipe = recipes.read(text)
         if recipe.model in WEIGHTLESS:
             model: ReactionModel[Any] = recipes.build(recipe)
-            return model.eval().to(device)
+            return model.eval()
         raise InputError(
             f"{text!r} has no bundled weights. Train it with `visavis train {text} --out FOLDER`, "
             "then load that folder."
         )
     folder = Path(text)
     if folder.is_dir():
-        return _from_folder(folder).to(device)
+        return _from_folder(folder)
     if _HUB_ID.fullmatch(text) and not folder.exists():
-        return _from_folder(_downloaded(text)).to(device)
+        return _from_folder(_downloaded(text))
     raise InputError(f"there is no model or folder {text!r}. {nearest(text, available())}")
 
 
@@ -147,8 +155,10 @@ def _config(folder: Path) -> dict[str, Any]:
         raise InputError(
             f"{path} does not fit: unknown fields {sorted(unknown)}, missing {sorted(missing)}."
         )
-    if not isinstance(config["settings"], dict):
-        raise InputError(f"{path} has settings {config['settings']!r:.40}; wanted a table.")
+    for key, kind in (("settings", dict), ("trained", dict), ("model", str), ("name", str)):
+        if not isinstance(config[key], kind):
+            wanted = "a table" if kind is dict else "a name"
+            raise InputError(f"{path} has {key} {config[key]!r:.40}; wanted {wanted}.")
     return config
 
 
@@ -161,6 +171,7 @@ def _from_folder(folder: Path) -> ReactionModel[Any]:
     with torch.random.fork_rng(devices=[]):  # initial weights are drawn, and thrown away
         model: ReactionModel[Any] = recipes.new_model(config["model"], config["settings"])
     model.name = config["name"]
+    model.trained = config["trained"]
     path = folder / "model.safetensors"
     try:
         model.load_state_dict(load_file(path))  # halves become the model's own floats

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.people import person
 from visavis import recipes
 from visavis.behaviour import Behaviour
-from visavis.media import probe
+from visavis.features._system import missing_libraries
+from visavis.media import VideoWriter, probe, read_audio, video_frames, write_audio
 
 
 def visavis(*words: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -105,8 +110,8 @@ def test_a_source_that_cannot_be_read_is_refused(
         (tmp_path / name).write_text("hello, I am no video\n" * 50)
     source = make(tmp_path)  # type: ignore[operator]
     out = tmp_path / "out"
-    for command in (("react", source, "-m", "mirror", "-o", out), ("perceive", source)):
-        refused(visavis(*command), message)
+    for command in (("react", source, "-m", "mirror"), ("perceive", source)):
+        refused(visavis(*command, "-o", out.with_suffix(".safetensors")), message)
     assert not list(tmp_path.glob("**/*.mp4.safetensors"))
 
 
@@ -163,7 +168,18 @@ def test_a_clip_of_over_a_minute_is_streamed_and_the_record_says_so(tmp_path: Pa
         tmp_path / "long.safetensors"
     )
     done = visavis(
-        *("react", path, "-m", "mirror", "-k", 1, "--no-video", "--no-report", "-o", tmp_path / "o")
+        *(
+            "react",
+            path,
+            "-m",
+            "nn_motion",
+            "-k",
+            1,
+            "--no-video",
+            "--no-report",
+            "-o",
+            tmp_path / "o",
+        )
     )
     assert done.returncode == 0, done.stderr
     record = json.loads((tmp_path / "o" / "run.json").read_text())
@@ -221,3 +237,98 @@ def test_an_hour_of_a_speaker_is_answered_in_bounded_memory(tmp_path: Path) -> N
     assert bool(torch.isfinite(reactions.pack()).all())
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
     assert peak < 3.0, f"{peak:.1f} GiB"
+
+
+# ---------------------------------------------------------------------- nothing is lost
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo's speaker for two seconds: whole, with the face lost for a while, and sound only."""
+    if missing_libraries() or find_spec("mediapipe") is None:
+        pytest.skip("the face tracker cannot run on this machine")
+    from visavis.demo.portrait import make_speaker
+
+    folder = tmp_path_factory.mktemp("films")
+    make_speaker(folder / "whole.mp4", seconds=2.0, size=192)
+    sound = read_audio(folder / "whole.mp4")
+    assert sound is not None
+    with VideoWriter(folder / "lost.mp4", width=192, height=192, audio=sound) as film:
+        for t, frame in enumerate(video_frames(folder / "whole.mp4")):
+            film.write(frame * 0 if 15 <= t < 27 else frame)
+    write_audio(folder / "sound.wav", sound)
+    return folder
+
+
+@pytest.mark.parametrize(("name", "seen"), [("lost.mp4", (20, 45)), ("sound.wav", (0, 0))])
+def test_a_speaker_who_is_partly_seen_is_perceived_saved_and_answered(
+    films: Path, name: str, seen: tuple[int, int], tmp_path: Path
+) -> None:
+    path = tmp_path / "s.safetensors"
+    done = visavis("perceive", films / name, "-o", path, "--json")
+    assert done.returncode == 0, done.stderr
+    face = int(Behaviour.load(path).mask("blendshapes").sum())
+    assert seen[0] <= face <= seen[1]
+    done = visavis("demo", films / name, "-k", 1, "--size", 48, "-o", tmp_path / "demo")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "demo" / "report.html").exists()
+
+
+def test_no_command_writes_over_its_input(films: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "reactions.mp4"
+    mine.write_bytes((films / "whole.mp4").read_bytes())
+    before = mine.read_bytes()
+    refused(visavis("perceive", mine, "-o", mine), ".safetensors")
+    refused(visavis("react", mine, "-m", "mirror", "-o", tmp_path), "is the input itself")
+    (tmp_path / "speaker.mp4").symlink_to(mine)
+    refused(visavis("demo", tmp_path / "speaker.mp4", "-o", tmp_path), "is the input itself")
+    person(10).save(tmp_path / "p.safetensors")
+    again = visavis("render", tmp_path / "p.safetensors", mine, "--beside", mine)
+    refused(again, "is the input itself")
+    assert mine.read_bytes() == before
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_run_that_is_stopped_while_drawing_leaves_no_half_film(
+    number: signal.Signals, code: int, tmp_path: Path
+) -> None:
+    person(1000).save(tmp_path / "s.safetensors")
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "visavis", "react", str(tmp_path / "s.safetensors")]
+    with subprocess.Popen([*command, "-m", "mirror", "-k", "4", "-o", str(out)]) as process:
+        for _ in range(600):
+            if out.exists() and any(p.name.startswith(".reactions") for p in out.iterdir()):
+                break
+            time.sleep(0.05)
+        time.sleep(0.3)
+        process.send_signal(number)
+        assert process.wait(30) == code
+    assert sorted(os.listdir(out)) == ["reactions.safetensors", "run.json"]
+
+
+def test_a_second_run_into_a_folder_leaves_nothing_of_the_first(
+    speaker: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    visavis("react", speaker, "-m", "mirror", "-k", 1, "--size", 32, "-o", out)
+    assert (out / "report.html").exists()
+    visavis("react", speaker, "-m", "random", "-k", 1, "--no-video", "--no-report", "-o", out)
+    assert sorted(os.listdir(out)) == ["reactions.safetensors", "run.json"]
+    assert json.loads((out / "run.json").read_text())["weights"] == "none needed"
+
+
+def test_a_film_beside_a_strip_is_shown_and_a_missing_one_is_refused(
+    films: Path, speaker: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "strip.png"
+    done = visavis("render", speaker, out, "--beside", films / "whole.mp4", "--size", 32)
+    assert done.returncode == 0, done.stderr
+    with Image.open(out) as picture:
+        assert picture.height > 2 * 32
+    refused(visavis("render", speaker, out, "--beside", tmp_path / "none.mp4"), "there is no file")
+
+
+def test_a_seed_that_does_not_fit_is_refused(speaker: Path, tmp_path: Path) -> None:
+    done = visavis("react", speaker, "--seed", "99999999999999999999", "-o", tmp_path / "o")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr

@@ -205,7 +205,7 @@ def test_padding_counts_as_unobserved() -> None:
 
 
 def test_a_behaviour_without_blendshapes_names_the_way_out() -> None:
-    with pytest.raises(MissingChannel, match="coefficients_from_attributes"):
+    with pytest.raises(MissingChannel, match=r"attributes\.complete"):
         draw(Behaviour.of({"au": torch.zeros(4, 15)}))
 
 

@@ -7,6 +7,7 @@ Each command's work stands in its own module and is imported when the command ru
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -39,7 +40,10 @@ Model = Annotated[
     typer.Option("--model", "-m", help="A name from `visavis models`, a folder, or a hub id."),
 ]
 Number = Annotated[int, typer.Option("--num", "-k", min=1, max=100, help="How many listeners.")]
-Seed = Annotated[int, typer.Option(help="Who they are: equal seeds give equal listeners.")]
+Seed = Annotated[
+    int,
+    typer.Option(min=0, max=2**63 - 1, help="Who they are: equal seeds give equal listeners."),
+]
 Size = Annotated[int, typer.Option(min=16, max=1024, help="Pixels of one drawn face.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for scripts.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")]
@@ -256,6 +260,9 @@ def main() -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("visavis: %(message)s"))
     logging.getLogger("visavis").addHandler(handler)
+    # batch systems and containers end a program with SIGTERM: unwind, so that nothing half-written
+    # stays behind
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         app()
     except (InputError, MissingExtra, OfflineOnly) as error:

@@ -12,7 +12,7 @@ from visavis.cli.console import bar
 from visavis.cli.perceive import speaker_from
 from visavis.cli.react import react_to, ready
 from visavis.errors import MissingExtra
-from visavis.files import existing_file
+from visavis.files import existing_file, keep_apart
 from visavis.pretrained import load
 
 logger = logging.getLogger("visavis")
@@ -32,7 +32,9 @@ def run(
     loaded = load(model)
     if video is not None:
         existing_file(video, wanted="a video or sound file of a speaker")
-    ready(out)
+    ready(out, *([video] if video else []))
+    for name in ("speaker.mp4", "speaker.safetensors"):
+        keep_apart(out / name, video)
     speaker, media = _speaker(video, out, seconds=seconds, quiet=quiet)
     speaker.save(out / "speaker.safetensors")
     written = react_to(
@@ -49,7 +51,7 @@ def run(
     )
     if media is not None:
         typer.echo(f"the speaker:       {media}")
-    typer.echo(f"{num} listeners:      {written['video']}")
+    typer.echo(f"the listeners:     {written['video']}")
     typer.echo(f"open this page:    {written['report'].resolve().as_uri()}")
 
 

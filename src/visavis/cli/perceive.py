@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 
 import typer
 
-from visavis.behaviour import Behaviour
+from visavis.behaviour import Behaviour, Source
 from visavis.cli.console import bar
+from visavis.errors import InputError
 from visavis.features.attributes import complete
-from visavis.files import existing_file
+from visavis.files import existing_file, keep_apart
+
+logger = logging.getLogger("visavis")
 
 
 def speaker_from(source: Path, *, quiet: bool) -> tuple[Behaviour, Path | None]:
@@ -18,25 +22,36 @@ def speaker_from(source: Path, *, quiet: bool) -> tuple[Behaviour, Path | None]:
     found = existing_file(source, wanted="a video, a sound file or a behaviour (.safetensors)")
     if found.suffix == ".safetensors":
         behaviour = Behaviour.load(found)
-        known = behaviour.source if not isinstance(behaviour.source, tuple) else None
-        media = Path(known.path) if known is not None and Path(known.path).is_file() else None
         if behaviour.lead:
-            from visavis.errors import InputError
-
             raise InputError(
                 f"{found} holds {list(behaviour.lead)} clips; a speaker is one clip. Save one of "
                 "them: Behaviour.load(path)[0].save(...)."
             )
-        return complete(behaviour), media
+        return complete(behaviour), _recorded(behaviour)
     from visavis.features.perceive import perceive
 
     with bar("perceiving", quiet=quiet) as progress:
         return perceive(found, progress=progress), found
 
 
+def _recorded(behaviour: Behaviour) -> Path | None:
+    """The media file that a behaviour was perceived from, if it is still there."""
+    if not isinstance(behaviour.source, Source):
+        return None
+    path = Path(behaviour.source.path)
+    if not path.is_file():
+        logger.warning("the film %s is no longer there; the speaker is drawn instead", path)
+        return None
+    return path
+
+
 def run(source: Path, out: Path | None, *, as_json: bool, quiet: bool) -> None:
+    out = out or source.with_suffix(".safetensors")
+    if out.suffix != ".safetensors":
+        raise InputError(f"a behaviour's name ends in .safetensors, but --out is {out}.")
+    keep_apart(out, source)
     behaviour, _ = speaker_from(source, quiet=quiet)
-    target = behaviour.save(out or source.with_suffix(".safetensors"))
+    target = behaviour.save(out)
     if as_json:
         typer.echo(json.dumps({"behaviour": str(target), **summary(behaviour)}))
     else:

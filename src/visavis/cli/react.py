@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -18,7 +19,7 @@ from visavis.cli.console import bar
 from visavis.cli.perceive import speaker_from
 from visavis.errors import InputError
 from visavis.features.attributes import complete
-from visavis.files import atomic_path
+from visavis.files import atomic_path, keep_apart
 from visavis.models._base import ReactionModel
 from visavis.pretrained import load
 
@@ -81,7 +82,7 @@ def run(
     quiet: bool,
 ) -> None:
     loaded = load(model)  # before the long work, so that a misspelt name costs nothing
-    ready(out)
+    ready(out, source)
     speaker, media = speaker_from(source, quiet=quiet)
     written = react_to(
         speaker,
@@ -102,11 +103,16 @@ def run(
             typer.echo(f"{name:<10} {path}")
 
 
-def ready(out: Path) -> None:
-    """Make the folder, or say at once that it cannot be written."""
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out} is a file; --out wants a folder.")
+OUTPUTS = ("reactions.safetensors", "run.json", "reactions.mp4", "report.html")
+
+
+def ready(out: Path, *inputs: Path) -> None:
+    """Make the folder, or say at once that it cannot be written or that it holds an input."""
     try:
+        if out.exists() and not out.is_dir():
+            raise InputError(f"{out} is a file; --out wants a folder.")
+        for name in OUTPUTS:
+            keep_apart(out / name, *inputs)
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"cannot make the folder {out}: {error.strerror or error}.") from error
@@ -128,10 +134,28 @@ def react_to(
     quiet: bool,
 ) -> dict[str, Path]:
     """Everything `visavis react` writes, by name."""
+    for name in OUTPUTS:  # an earlier run's film beside this run's reactions would mislead
+        (out / name).unlink(missing_ok=True)
     began = time.perf_counter()
     reactions, how = generate(model, speaker, num=num, seed=seed, quiet=quiet)
     took = time.perf_counter() - began
     written = {"reactions": reactions.save(out / "reactions.safetensors")}
+    record = {
+        "model": model.name,
+        "num": num,
+        "seed": seed,
+        "speaker": str(media) if media else None,
+        "frames": reactions.frames,
+        "seconds": reactions.duration_s,
+        "generated": how,
+        "generate_seconds": round(took, 3),
+        "version": __version__,
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "weights": _weights(model),
+    }
+    with atomic_path(out / "run.json") as temporary:
+        temporary.write_text(json.dumps(record, indent=2) + "\n")
+    written["run"] = out / "run.json"
     if video:
         from visavis.render.video import render_video
 
@@ -143,20 +167,6 @@ def react_to(
                 size=size,
                 progress=progress,
             )
-    record = {
-        "model": model.name,
-        "num": num,
-        "seed": seed,
-        "speaker": str(media) if media else None,
-        "frames": reactions.frames,
-        "generated": how,
-        "generate_seconds": round(took, 3),
-        "version": __version__,
-        "command": " ".join(sys.argv),
-    }
-    with atomic_path(out / "run.json") as temporary:
-        temporary.write_text(json.dumps(record, indent=2) + "\n")
-    written["run"] = out / "run.json"
     if report:
         from visavis.render.report import write_report
 
@@ -165,10 +175,21 @@ def react_to(
             speaker=speaker,
             reactions=reactions,
             video=written.get("video"),
-            title=f"{num} listeners react" + (f" to {media.name}" if media else ""),
+            title=_title(num) + (f" to {media.name}" if media else ""),
             facts=_facts(record),
         )
     return written
+
+
+def _title(num: int) -> str:
+    return "1 listener reacts" if num == 1 else f"{num} listeners react"
+
+
+def _weights(model: ReactionModel[Any]) -> str:
+    """Where the weights come from, as far as their own description tells."""
+    if not model.state_dict():
+        return "none needed"
+    return str(model.trained.get("note", "their description does not say where they come from"))
 
 
 def _facts(record: dict[str, Any]) -> dict[str, str]:
@@ -176,9 +197,9 @@ def _facts(record: dict[str, Any]) -> dict[str, str]:
         "model": record["model"],
         "listeners": str(record["num"]),
         "seed": str(record["seed"]),
-        "length": f"{record['frames']} frames ({record['frames'] / 25:.1f} s)",
+        "length": f"{record['frames']} frames ({record['seconds']:.1f} s)",
         "generated in": f"{record['generate_seconds']:.2f} s ({record['generated']['way']})",
-        "weights": "trained on simulated dyads, not on recordings of people",
+        "weights": record["weights"],
         "visavis": record["version"],
         "command": record["command"],
     }

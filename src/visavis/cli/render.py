@@ -10,6 +10,7 @@ from visavis.behaviour import Behaviour
 from visavis.cli.console import bar
 from visavis.errors import InputError
 from visavis.features.attributes import complete
+from visavis.files import keep_apart
 
 ENDINGS = (".mp4", ".png", ".html")
 
@@ -17,6 +18,7 @@ ENDINGS = (".mp4", ".png", ".html")
 def run(reactions: Path, out: Path, *, beside: Path | None, size: int, quiet: bool) -> None:
     if out.suffix.lower() not in ENDINGS:
         raise InputError(f"cannot draw {out.name}: the name must end in {', '.join(ENDINGS)}.")
+    keep_apart(out, reactions, beside)
     behaviour = complete(Behaviour.load(reactions))
     speaker = _speaker(beside)
     if out.suffix.lower() == ".mp4":
@@ -27,7 +29,7 @@ def run(reactions: Path, out: Path, *, beside: Path | None, size: int, quiet: bo
     elif out.suffix.lower() == ".png":
         from visavis.render.still import film_strip
 
-        film_strip(behaviour, out, speaker=speaker if isinstance(speaker, Behaviour) else None)
+        film_strip(behaviour, out, speaker=speaker, size=size)
     else:
         from visavis.render.report import write_report
 

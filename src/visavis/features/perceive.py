@@ -98,7 +98,7 @@ def perceive(
             observed[name] = torch.zeros(frames, dtype=torch.bool)
         else:
             channels[name] = heard[name]
-    return complete(Behaviour.of(channels, observed=observed, source=Source(str(path))))
+    return complete(Behaviour.of(channels, observed=observed, source=Source(str(path.resolve()))))
 
 
 def _watch(

@@ -46,8 +46,8 @@ def motions(behaviour: Behaviour) -> list[Motion]:
     if not behaviour.has("blendshapes"):
         raise MissingChannel(
             f"drawing a head needs the channel 'blendshapes', but there are only "
-            f"{', '.join(behaviour.layout.names)}. Complete the coefficients first: "
-            "visavis.features.attributes.coefficients_from_attributes(behaviour)."
+            f"{', '.join(behaviour.layout.names)}. Complete them first: "
+            "visavis.features.attributes.complete(behaviour)."
         )
     if behaviour.layout.convention != "arkit":
         raise InputError(

@@ -66,7 +66,7 @@ def contact_sheet(
 def film_strip(
     reactions: Behaviour,
     path: str | Path,
-    speaker: Behaviour | None = None,
+    speaker: Behaviour | str | Path | None = None,
     times: Sequence[float] | None = None,
     *,
     size: int = 256,
@@ -77,7 +77,7 @@ def film_strip(
     Args:
         reactions: one clip or K, with blendshapes.
         path: the PNG to write.
-        speaker: one clip with blendshapes, or None.
+        speaker: one clip with blendshapes, a film of them, or None.
         times: moments in seconds; six evenly spread by default.
         size: pixels along a side of each picture.
         labels: K names of rows.
@@ -101,17 +101,35 @@ def film_strip(
             zip(panels.captions(len(clips), labels), clips, strict=True)
         )
     ]
-    if speaker is not None:
+    pictures, captions = [], []
+    if isinstance(speaker, (str, Path)):
+        pictures += _moments(speaker, times, size)
+        captions += [f"speaker  {t:.1f} s" for t in times]
+    elif speaker is not None:
         if speaker.lead:
             raise InputError(f"the speaker has leading axes {list(speaker.lead)}; give one clip.")
         rows.insert(0, ("speaker", motions(speaker)[0], LOOK))
-    pictures, captions = [], []
     for name, clip, look in rows:
         for t in times:
             frame = min(int(t * reactions.fps), len(clip) - 1)
             pictures.append(draw_motion(clip, frame, size=size, look=look))
             captions.append(f"{name}  {t:.1f} s")
     return contact_sheet(pictures, path, captions, columns=len(times))
+
+
+def _moments(film: str | Path, times: Sequence[float], size: int) -> list[U8]:
+    """The film's pictures at some moments; after its end, its last one."""
+    from visavis.media import video_frames
+
+    wanted, found, last = [int(t * 25) for t in times], {}, None
+    for number, frame in enumerate(video_frames(film, size=size)):
+        last = frame
+        if number in wanted:
+            found[number] = frame
+        if number >= max(wanted):
+            break
+    assert last is not None  # a film has at least one picture
+    return [found.get(number, last) for number in wanted]
 
 
 def _save(picture: U8, path: str | Path) -> Path:
