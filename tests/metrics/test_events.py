@@ -77,8 +77,9 @@ def test_nods_from_one_to_four_hertz_are_found_once_on_top_of_sway(
         np.clip((np.arange(200) - 90) / 8, 0, 1) * 0.4,
         0.2 * np.sin(2 * np.pi * 0.3 * np.arange(200) / 25),
         0.01 * np.sin(2 * np.pi * 2.0 * np.arange(200) / 25),
+        nodding(12.0, 0.5, 3),
     ],
-    ids=["still", "drift", "step", "turn", "slow sway", "too small"],
+    ids=["still", "drift", "step", "turn", "slow sway", "too small", "too slow"],
 )
 def test_what_is_no_nod(pitch: np.ndarray) -> None:
     assert len(nods(pitch)) == 0

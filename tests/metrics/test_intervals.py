@@ -132,6 +132,8 @@ def test_the_p_value_of_few_groups_is_exact() -> None:
     sums = [abs(np.dot(s, a)) for s in itertools.product((-1, 1), repeat=4)]
     assert compare(a, b).p == sum(s >= 5 for s in sums) / 16
     assert compare(a, a).p == 1.0
+    # of many groups: the pattern seen is one of those drawn, so p is never 0
+    assert compare(np.arange(1.0, 41.0), np.zeros(40), resamples=999).p == 1 / 1000
 
 
 def test_p_values_of_equal_systems_are_uniform() -> None:
