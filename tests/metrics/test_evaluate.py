@@ -143,6 +143,8 @@ def test_float64_copies_tensors_and_strided_views_give_the_same_numbers(protocol
     )
     tensors: Any = {n: torch.from_numpy(v) for n, v in data.items()}
     assert evaluate_arrays(**tensors, protocol=protocol) == wanted
+    half: Any = {n: v.bfloat16() if v.is_floating_point() else v for n, v in tensors.items()}
+    assert evaluate_arrays(**half, protocol=protocol)["FRVar"] == pytest.approx(1 / 12, rel=0.02)
     views = {n: np.asfortranarray(v) for n, v in data.items()}
     assert evaluate_arrays(**views, protocol=protocol) == wanted
 

@@ -28,10 +28,8 @@ def real_array(name: str, values: Any, axes: str, protocol: Protocol) -> Real:
     Raises:
         InputError: not numbers, another number of axes, an empty axis; `corrected`: not finite.
     """
-    if isinstance(values, Tensor):
-        values = values.detach().cpu().numpy()
     try:
-        array = np.asarray(values)
+        array = np.asarray(on_host(values))
         if array.dtype not in (np.float32, np.float64):
             array = array.astype(np.float32)
     except (TypeError, ValueError) as error:
@@ -46,6 +44,14 @@ def real_array(name: str, values: Any, axes: str, protocol: Protocol) -> Real:
     else:
         array = array.astype(np.float32, copy=False)
     return array
+
+
+def on_host(values: Any) -> Any:
+    """A tensor of any device and precision as an array; anything else as it came."""
+    if not isinstance(values, Tensor):
+        return values
+    held = values.detach().cpu()
+    return (held.float() if held.dtype == torch.bfloat16 else held).numpy()
 
 
 def refuse_unfinite(name: str, array: Real, axes: str, labels: Sequence[str] = ()) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visavis.errors import InputError
-from visavis.metrics._clip import iterated, real_array, refuse_unfinite, target_arrays
+from visavis.metrics._clip import iterated, on_host, real_array, refuse_unfinite, target_arrays
 from visavis.metrics.protocol import Protocol
 
 Real = NDArray[np.floating]
@@ -118,9 +118,7 @@ def from_arrays(
 
 def _plain_array(name: str, values: Any, axes: str) -> Real:
     """`values` as an array, without a copy where it is one; finiteness is judged later."""
-    if hasattr(values, "detach"):
-        values = values.detach().cpu().numpy()
-    array = np.asarray(values)
+    array = np.asarray(on_host(values))
     if array.dtype.kind not in "fiub":
         raise InputError(f"{name} holds {array.dtype}; wanted numbers [{', '.join(axes)}].")
     if array.ndim != len(axes):
@@ -144,9 +142,7 @@ def neighbour_matrix(values: Any, clips: int) -> NDArray[np.bool_]:
     Raises:
         InputError: not [N, N], a value that is neither 0 nor 1, or a row without a 1.
     """
-    if hasattr(values, "detach"):
-        values = values.detach().cpu().numpy()
-    matrix = np.asarray(values)
+    matrix = np.asarray(on_host(values))
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
         raise InputError(
             f"neighbour has shape {list(matrix.shape)}; wanted a square matrix [N, N]."
