@@ -68,6 +68,15 @@ def test_nods_from_one_to_four_hertz_are_found_once_on_top_of_sway(
         assert 0.04 < found[0, 2] < 0.15
 
 
+def test_a_nod_begins_and_ends_at_a_tenth_of_its_outer_swings() -> None:
+    # 1.5 Hz from frame 300, twice: a tenth of the first swing down is passed at
+    # arccos(0.8) / (2 pi 1.5) s = 1.7 frames, and 33.3 - 1.7 frames after it began it is over; the
+    # running median may move each by a frame
+    start, end, _ = nods(nodding(12.0, 1.5, 2))[0]
+    assert start in (301, 302)
+    assert end in (331, 332)
+
+
 @pytest.mark.parametrize(
     "pitch",
     [
