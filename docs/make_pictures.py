@@ -76,4 +76,6 @@ if __name__ == "__main__":
     HERE.mkdir(exist_ok=True)
     faces()
     if len(sys.argv) > 1:
-        first_light(Path(sys.argv[1]), listeners=(1, 4, 7), seconds=(0.6, 2.6, 3.8, 5.6, 8.6, 12.4, 14.8))
+        first_light(
+            Path(sys.argv[1]), listeners=(1, 4, 7), seconds=(0.6, 2.6, 3.8, 5.6, 8.6, 12.4, 14.8)
+        )
