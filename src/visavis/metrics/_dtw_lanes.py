@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from visavis._jit import compiled
 from visavis.metrics._dtw_boxes import boxes_of
+from visavis.metrics._dtw_pack import mark_padding, pack
 from visavis.metrics._dtw_sweep import COLUMNS, ROWS, sweep
 from visavis.metrics._vector import VECTOR_BYTES, aligned
 
@@ -63,8 +64,8 @@ def lane_costs(
     )  # fmt: skip
     steps = (x.lengths[x_of] + y.lengths[y_of]).astype(np.float64)
     unit = float(np.finfo(kind).eps) / 2
-    # a cell: rounding of the inputs 4, of the lengths 2, of a multiply-add 3, all times |x|^2+|y|^2
-    cell = (3 * (x.depth + 1) + 8) * unit * norm + float(np.finfo(kind).tiny) * depth
+    # a cell, in units of |x|^2 + |y|^2: the inputs 4, the lengths depth + 3, a multiply-add 3
+    cell = (4 * (x.depth + 1) + 8) * unit * norm + float(np.finfo(kind).tiny) * depth
     return cost, 1.1 * steps * unit * np.abs(cost) + 2 * steps * cell
 
 
@@ -78,7 +79,7 @@ def _batches(
     lanes = VECTOR_BYTES // row.itemsize
     x_starts, x_lengths = np.empty(lanes, np.int64), np.empty(lanes, np.int64)
     y_starts, y_lengths = np.empty(lanes, np.int64), np.empty(lanes, np.int64)
-    x_norms, y_norms = np.empty(lanes), np.empty(lanes)
+    x_norms, y_norms = np.empty(lanes, row.dtype), np.empty(lanes, row.dtype)
     for batch in range(0, len(x_of), lanes):
         for lane in range(lanes):
             pair = min(batch + lane, len(x_of) - 1)
@@ -90,8 +91,8 @@ def _batches(
         if padded:  # at least one padding frame on each side, so that padding is entered diagonally
             rows, columns = (rows // ROWS + 1) * ROWS, (columns // COLUMNS + 1) * COLUMNS
         depth = len(centre) + (1 if padded else 0)
-        _pack(x[0], x_starts, x_lengths, first[0], centre, -2.0, ROWS, rows, depth, x_pack, x_norms)
-        _pack(
+        pack(x[0], x_starts, x_lengths, first[0], centre, -2.0, ROWS, rows, depth, x_pack, x_norms)
+        pack(
             y[0],
             y_starts,
             y_lengths,
@@ -108,8 +109,8 @@ def _batches(
             # far above any path, a power of two, so that padding against padding is exactly zero
             total = x_norms.max() + y_norms.max()
             wall = 2.0 ** (np.ceil(np.log2(np.sqrt(total) + 1e-18)) + 13.0)
-            _mark(x_lengths, -2.0, wall, ROWS, rows, depth, x_pack)
-            _mark(y_lengths, 1.0, wall, COLUMNS, columns, depth, y_pack)
+            mark_padding(x_lengths, -2.0, wall, ROWS, rows, depth, x_pack)
+            mark_padding(y_lengths, 1.0, wall, COLUMNS, columns, depth, y_pack)
         row[: columns * lanes] = np.inf
         corner = row.dtype.type(0.0)
         step = (depth + 1) * ROWS * lanes
@@ -119,57 +120,3 @@ def _batches(
         for lane in range(min(lanes, len(x_of) - batch)):
             cost[batch + lane] = max(0.0, row[(columns - 1) * lanes + lane])
             norm[batch + lane] = x_norms[lane] + y_norms[lane]
-
-
-@compiled
-def _pack(
-    values: Real, starts: I64, lengths: I64, first: int, centre: F64, factor: float,
-    group: int, frames: int, depth: int, out: Real, norms: F64,
-) -> None:  # fmt: skip
-    """Lay frames out as [frames / group, depth + 1, group, lanes]; see `_dtw_sweep.sweep`.
-
-    Frames past a lane's end are zero. `norms` [lanes] receives the greatest squared length.
-    """
-    lanes = len(starts)
-    squares = np.empty(lanes)
-    norms[:] = 0.0
-    shortest = lengths.min()
-    for frame in range(frames):
-        at = (frame // group * (depth + 1) * group + frame % group) * lanes
-        squares[:] = 0.0
-        for channel in range(depth):
-            to = at + channel * group * lanes
-            if channel >= len(centre):
-                out[to : to + lanes] = 0.0
-            elif frame < shortest:
-                middle, column = centre[channel], first + channel
-                for lane in range(lanes):
-                    value = values[starts[lane] + frame, column] - middle
-                    out[to + lane] = factor * value
-                    squares[lane] += value * value
-            else:
-                middle, column = centre[channel], first + channel
-                for lane in range(lanes):
-                    value = 0.0
-                    if frame < lengths[lane]:
-                        value = values[starts[lane] + frame, column] - middle
-                    out[to + lane] = factor * value
-                    squares[lane] += value * value
-        to = at + depth * group * lanes
-        for lane in range(lanes):
-            out[to + lane] = squares[lane]
-            norms[lane] = max(norms[lane], squares[lane])
-
-
-@compiled
-def _mark(
-    lengths: I64, factor: float, wall: float, group: int, frames: int, depth: int, out: Real
-) -> None:
-    """Set the last channel and the squared length of the frames past each lane's end."""
-    lanes = len(lengths)
-    for frame in range(lengths.min(), frames):
-        at = (frame // group * (depth + 1) * group + frame % group) * lanes
-        for lane in range(lanes):
-            if frame >= lengths[lane]:
-                out[at + (depth - 1) * group * lanes + lane] = factor * wall
-                out[at + depth * group * lanes + lane] = wall * wall
