@@ -27,7 +27,7 @@ class MissingExtra(VisavisError, ImportError):
 
 
 class OfflineOnly(VisavisError):
-    """The model needs the whole clip; the text names `RollingSession`."""
+    """The model has no session of its own; the text names `RollingSession`."""
 
 
 def require(module: str, *, extra: str) -> ModuleType:
