@@ -68,6 +68,9 @@ def test_what_corrected_does_not_define_is_said_beside_the_published_scores(
     pred = golden.arrays("small_n4_m3_t64")["pred"]
     one = visavis("evaluate", written(tmp_path / "a.npz", pred=pred[:, :1]))
     assert "corrected FRDiv not defined: FRDiv compares samples" in one.stdout
+    alone = visavis("evaluate", tmp_path / "a.npz", "-p", "corrected")
+    assert alone.returncode == 0, alone.stderr
+    assert "corrected FRDiv not defined: FRDiv compares samples" in alone.stdout
     broken = pred.copy()
     broken[1, 2, 3, 4] = np.nan
     done = visavis("evaluate", written(tmp_path / "b.npz", pred=broken))

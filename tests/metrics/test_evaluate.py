@@ -398,3 +398,43 @@ def test_the_golden_speaker_scored_against_itself_is_synchronous() -> None:
     held = golden.arrays("main_n12_m10_t750")
     mirror = held | {"pred": np.repeat(held["speaker"][:, None], 2, axis=1)}
     assert evaluate_arrays(**mirror, metrics=("FRSyn",))["FRSyn"] == 0
+
+
+def test_a_sequence_without_a_value_costs_its_own_clip_alone() -> None:
+    rng = np.random.default_rng(0)
+    pred, gt = rng.random((20, 2, 60, 25)), rng.random((20, 60, 25))
+    pred[18, 0] = np.nan
+    with pytest.warns(ProtocolWarning):
+        scores = evaluate_arrays(pred, gt, gt, np.eye(20), per_clip=True)
+    lost = np.isnan(scores.per_clip["FRDist"])
+    assert np.flatnonzero(lost).tolist() == [18]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"pred": [np.zeros((2, 9, 25)), np.zeros((1, 9, 25))]}, "pred must be numbers"),
+        ({"neighbour": [[1], [0, 1]]}, "neighbour must be numbers"),
+        ({"protocol": None}, "a protocol is a name"),
+        ({"protocol": ["react2024"]}, "a protocol is a name"),
+        ({"workers": 0}, "workers must be at least 1"),
+    ],
+)
+def test_arguments_of_another_kind_are_named(change: dict[str, Any], message: str) -> None:
+    rng = np.random.default_rng(0)
+    given = {
+        "pred": rng.random((2, 2, 60, 25)),
+        "gt": rng.random((2, 60, 25)),
+        "speaker": rng.random((2, 60, 25)),
+        "neighbour": np.eye(2),
+    }
+    with pytest.raises(InputError, match=message):
+        evaluate_arrays(**{**given, **change})
+
+
+def test_one_score_may_be_asked_for_by_its_name_alone() -> None:
+    rng = np.random.default_rng(0)
+    pred, gt = rng.random((2, 2, 60, 25)), rng.random((2, 60, 25))
+    scores = evaluate_arrays(pred, gt, gt, np.eye(2), metrics="FRVar")
+    assert "FRVar" in scores
+    assert "FRCorr" not in scores

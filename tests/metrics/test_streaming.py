@@ -84,10 +84,35 @@ def test_the_state_of_frdvs_does_not_grow_with_the_clips() -> None:
     assert [tuple(s.shape) for s in metric.sums] == [(1, 3, 64, 25)]
 
 
-def test_metrics_join_a_collection() -> None:
+def test_metrics_in_a_collection_score_as_they_do_alone() -> None:
+    """The first clip gives several metrics the same value, and collections merge equal states."""
+    rng = np.random.default_rng(0)
+    clips = rng.random((3, 2, 60, 25))
+    clips[0] = 0.5
     together = MetricCollection([FRDiv(), FRVar()])
-    together.update(*arguments("FRDiv", 0))
-    assert set(together.compute()) == {"FRDiv", "FRVar"}
+    alone = FRDiv(), FRVar()
+    for clip in clips:
+        together.update(clip)
+        for metric in alone:
+            metric.update(clip)
+    found = together.compute()
+    for metric in alone:
+        assert float(found[metric.head]) == float(metric.compute()[metric.head])
+    assert float(found["FRDiv"]) != float(found["FRVar"])
+
+
+def test_a_collection_keeps_protocols_apart() -> None:
+    rng = np.random.default_rng(0)
+    serial, first = FRSyn("react2024_serial"), FRSyn("react2024")
+    together = MetricCollection({"first": first, "serial": serial.clone()})
+    for frozen in (True, False, False):
+        pred, speaker = rng.random((2, 80, 25)), rng.random((80, 25))
+        pred = pred * 0 + 0.5 if frozen else pred
+        together.update(pred, speaker)
+        serial.update(pred, speaker)
+    found = together.compute()
+    values = [float(v) for k, v in found.items() if "serial" in k]
+    assert values == [float(serial.compute()["FRSyn"])]
 
 
 def test_lengths_may_differ_between_clips() -> None:

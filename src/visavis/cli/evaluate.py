@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import lzma
 import math
 import warnings
 import zipfile
@@ -27,6 +28,11 @@ from visavis.metrics.scores import Scores
 
 log = logging.getLogger("visavis")
 
+_DAMAGED = (
+    *(ValueError, EOFError, OSError, zlib.error, lzma.LZMAError, zipfile.BadZipFile),
+    *(RuntimeError, MemoryError, OverflowError),  # encrypted, compressed unknown ways, huge headers
+)
+
 KEYS = {
     "pred": "[N, K, T, D]",
     "gt": "[N, T, D]",
@@ -46,9 +52,13 @@ def run(
 ) -> None:
     chosen = protocol_named(protocol)
     arrays = read_npz(path)
-    published = _evaluate(arrays, chosen, metrics, per_clip=per_clip, quiet=quiet)
     beside: Scores | None = None
     reasons: dict[str, str] = {}
+    published: Scores | None = None
+    if chosen.strict and metrics is None:  # what these clips define, and why not the rest
+        published, reasons = _corrected(arrays, None, per_clip=per_clip, quiet=quiet)
+    if published is None:
+        published = _evaluate(arrays, chosen, metrics, per_clip=per_clip, quiet=quiet)
     if not chosen.strict:
         beside, reasons = _corrected(arrays, metrics, per_clip=per_clip, quiet=quiet)
     if as_json:
@@ -128,7 +138,7 @@ def _read(archive: zipfile.ZipFile, name: str, path: Path) -> NDArray[Any]:
     try:
         with archive.open(name) as file:
             array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
-    except (ValueError, EOFError, OSError, zlib.error, zipfile.BadZipFile) as error:
+    except _DAMAGED as error:
         if "allow_pickle" in str(error):
             raise InputError(
                 f"{name} in {path} holds Python objects, which could run code when read, and is "
@@ -148,6 +158,7 @@ def _record(
     record = {"protocol": published.protocol, **_entry(published, per_clip=per_clip)}
     if published.protocol != "corrected":
         record["corrected"] = None if beside is None else _entry(beside, per_clip=per_clip)
+    if reasons or published.protocol != "corrected":
         record["not_defined"] = reasons
     return record
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -32,7 +33,7 @@ def real_array(name: str, values: Any, axes: str, protocol: Protocol) -> Real:
         array = np.asarray(on_host(values))
         if array.dtype not in (np.float32, np.float64):
             array = array.astype(np.float32)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"{name} must be numbers of shape [{', '.join(axes)}]: {error}.") from None
     if array.ndim != len(axes):
         raise InputError(f"{name} has shape {list(array.shape)}; wanted [{', '.join(axes)}].")
@@ -148,6 +149,16 @@ def with_group_means(scores: Mapping[str, float]) -> dict[str, float]:
     return found
 
 
+def kind_of(metric: Metric, *settings: object) -> Tensor:
+    """A number that differs between kinds of metric, to be kept as a state.
+
+    A `MetricCollection` takes metrics whose states agree after the first clip for one and the
+    same, and then updates only the first; two scores that happen to begin equal would merge.
+    """
+    text = f"{type(metric).__name__} {settings!r}"
+    return torch.tensor(zlib.crc32(text.encode()), dtype=torch.int64)
+
+
 class PerClip(Metric):
     """A streaming score: `update` with one clip at a time, `compute` gives means over clips.
 
@@ -167,6 +178,7 @@ class PerClip(Metric):
         self.add_state("values", default=[], dist_reduce_fx="cat")
         # a process that saw no clip learns from the others what the columns of `values` are
         self.add_state("width", torch.zeros((), dtype=torch.int64), dist_reduce_fx="max")
+        self.add_state("kind", kind_of(self, self.protocol), dist_reduce_fx="max")
 
     def add(self, row: Mapping[str, float], width: int) -> None:
         """Count one clip of `width` channels."""

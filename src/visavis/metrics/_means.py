@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from visavis.metrics._clip import kind_of
+
 
 class MeanOverClips(Metric):
     """Means over clips of named values; a value that is NaN for a clip is left out and counted.
@@ -29,6 +31,7 @@ class MeanOverClips(Metric):
         zeros = torch.zeros(len(names), dtype=torch.float64)
         self.add_state("total", zeros, dist_reduce_fx="sum")
         self.add_state("defined", zeros.clone(), dist_reduce_fx="sum")
+        self.add_state("kind", kind_of(self, names), dist_reduce_fx="max")
         self.add_state("clips", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
 
     def add(self, values: Mapping[str, float]) -> None:

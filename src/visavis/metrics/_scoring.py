@@ -69,6 +69,17 @@ def frdist_rows(clips: Sequence[Clip], protocol: Protocol) -> list[Row]:
     if protocol.strict:
         for group in protocol.groups(width):
             ways[f"FRDist/{group.name}"] = ((group.columns, group.weight),)
+    # a sequence without a single value has no path: NaN for its clip, not an end to all scores
+    columns = [group for way in ways.values() for group, _ in way]
+    empty = [_has_empty(clip, columns) for clip in clips]
+    if any(empty):
+        kept = iter(
+            frdist_rows([c for c, e in zip(clips, empty, strict=True) if not e], protocol)
+            if not all(empty)
+            else []
+        )
+        lost = dict.fromkeys(ways, float("nan"))
+        return [dict(lost) if e else next(kept) for e in empty]
     ends = np.cumsum([0, *(len(clip.targets) for clip in clips)])
     suits = [np.arange(start, stop) for start, stop in pairwise(ends)]
     targets = [target for clip in clips for target in clip.targets]
@@ -79,6 +90,15 @@ def frdist_rows(clips: Sequence[Clip], protocol: Protocol) -> list[Row]:
         for row, total in zip(rows, totals, strict=True):
             row[name] = protocol.join(float(total), samples)
     return rows
+
+
+def _has_empty(clip: Clip, columns: Sequence[slice]) -> bool:
+    """Whether some sample or target has only NaN in some group of channels."""
+    return any(
+        np.isnan(np.asarray(part)[:, group]).all()
+        for part in (*clip.pred, *clip.targets)
+        for group in columns
+    )
 
 
 def count(clip: Clip, protocol: Protocol) -> Counts:

@@ -116,9 +116,18 @@ def from_arrays(
     return Arrays(protocol, ours["K"], ours["D"], lengths, **parts, neighbour=suits)
 
 
+def _as_array(name: str, values: Any, axes: str) -> NDArray[Any]:
+    try:
+        return np.asarray(on_host(values))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"{name} must be numbers of shape [{', '.join(axes)}], entries of one size: {error}."
+        ) from None
+
+
 def _plain_array(name: str, values: Any, axes: str) -> Real:
     """`values` as an array, without a copy where it is one; finiteness is judged later."""
-    array = np.asarray(on_host(values))
+    array = _as_array(name, values, axes)
     if array.dtype.kind not in "fiub":
         raise InputError(f"{name} holds {array.dtype}; wanted numbers [{', '.join(axes)}].")
     if array.ndim != len(axes):
@@ -142,7 +151,7 @@ def neighbour_matrix(values: Any, clips: int) -> NDArray[np.bool_]:
     Raises:
         InputError: not [N, N], a value that is neither 0 nor 1, or a row without a 1.
     """
-    matrix = np.asarray(on_host(values))
+    matrix = _as_array("neighbour", values, "NN")
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
         raise InputError(
             f"neighbour has shape {list(matrix.shape)}; wanted a square matrix [N, N]."

@@ -243,4 +243,6 @@ class FRDvs(PerClip):
         )
         found = by_group("FRDvs", between(sums, squares, int(self.clips)), self.protocol)
         found = with_group_means(found) if self.protocol.strict else found
-        return {n: torch.tensor(v, dtype=torch.float64) for n, v in found.items()}
+        return {
+            n: torch.tensor(v, dtype=torch.float64, device=self.device) for n, v in found.items()
+        }

@@ -147,6 +147,8 @@ def _scores(
     progress: Progress | None,
 ) -> Scores:
     wanted, notes = choose(source, metrics)
+    if workers is not None and workers < 1:
+        raise InputError(f"workers must be at least 1, not {workers}.")
     scores = run(source, wanted, per_clip=per_clip, workers=workers, progress=progress)
     if not source.protocol.strict:
         notes = [*scores.counts.sentences(), *notes]
@@ -164,6 +166,8 @@ def choose(source: Source, metrics: Sequence[str] | None) -> tuple[tuple[str, ..
             defined for these clips.
     """
     protocol, notes = source.protocol, []
+    if isinstance(metrics, str):
+        metrics = (metrics,)
     wanted = protocol.metrics if metrics is None else tuple(metrics)
     for name in wanted:
         if name not in (*METRICS, "MAE"):

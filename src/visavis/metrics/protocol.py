@@ -150,6 +150,8 @@ def protocol_named(name: str | Protocol) -> Protocol:
     """
     if isinstance(name, Protocol):
         return name
+    if not isinstance(name, str):
+        raise InputError(f"a protocol is a name or a Protocol, not {name!r}.")
     if name not in PROTOCOLS:
         raise InputError(f"unknown protocol {name!r}. {nearest(name, PROTOCOLS)}")
     return PROTOCOLS[name]
