@@ -536,34 +536,9 @@ class Behaviour:
     # ------------------------------------------------------------------ looking
 
     def __repr__(self) -> str:
-        sizes = " x ".join(map(str, (*self.lead, self.frames)))
-        lines = [f"Behaviour: {sizes} frames ({self.duration_s:.2f} s at {self.fps:g} fps)"]
-        if self.layout.convention != "arkit":
-            lines[0] += f", coefficients as in {self.layout.convention}"
-        if self.lengths is not None:
-            low, high = int(self.lengths.min()), int(self.lengths.max())
-            lines[0] += f", padded: {low} to {high} frames a clip"
-        for channel in self.layout:
-            lines.append(self._line(channel.name))
-        count = sum(len(ws) if isinstance(ws, tuple) else 1 for ws in self.words)
-        if count:
-            start = " ".join(w.text for w in words_of(self, 0)[:8])
-            lines.append(f'  {"words":<12} {count:>5}  "{start} ..."')
-        if isinstance(self.source, Source):
-            lines.append(f"  from {self.source.path} at {self.source.start_s:g} s")
-        return "\n".join(lines)
+        from visavis._behaviour_text import describe
 
-    def _line(self, name: str) -> str:
-        channel, values = self.layout[name], self.channels[name]
-        width = "x".join(map(str, channel.width))
-        seen = values[torch.isfinite(values)] if values.is_floating_point() else values
-        span = (
-            f"{float(seen.min()):.3g} to {float(seen.max()):.3g}" if seen.numel() else "no values"
-        )
-        line = f"  {name:<12} {width:>5}  {span}"
-        if name in self.observed:
-            line += f", observed {100 * float(self.mask(name).float().mean()):.1f} %"
-        return line + (", derived" if name in self.derived else "")
+        return describe(self)
 
 
 # ---------------------------------------------------------------------- helpers
