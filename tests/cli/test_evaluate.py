@@ -116,3 +116,19 @@ def test_other_bad_files_are_explained(tmp_path: Path) -> None:
 )
 def test_misspelt_names_are_explained(words: tuple[str, ...], message: str) -> None:
     refused(visavis("evaluate", EDGE, *words), message)
+
+
+def test_intervals_hold_the_scores_they_belong_to(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    real = rng.random((24, 60, 25))
+    path = tmp_path / "a.npz"
+    made = rng.random((24, 2, 60, 25))
+    np.savez(path, pred=made, gt=real, speaker=real, neighbour=np.eye(24))
+    record = json.loads(visavis("evaluate", path, "--intervals", "--json").stdout)
+    for scores in (record, record["corrected"]):
+        assert {"FRCorr", "FRDist", "FRVar"} <= set(scores["intervals"])
+        for name, (low, high) in scores["intervals"].items():
+            assert low < scores[name] < high
+    text = visavis("evaluate", path, "--intervals").stdout
+    assert "95 % intervals, bootstrap over clips" in text
+    assert "only a hint" not in text

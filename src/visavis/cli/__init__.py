@@ -200,6 +200,10 @@ def evaluate(
         typer.Option("--metric", help="Only this score, as often as you like.", show_default=False),
     ] = None,
     per_clip: Annotated[bool, typer.Option("--per-clip", help="Also one row a clip.")] = False,
+    intervals: Annotated[
+        bool,
+        typer.Option("--intervals", help="Also 95 % intervals, by bootstrap over clips."),
+    ] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -215,6 +219,7 @@ def evaluate(
         protocol=protocol,
         metrics=metric,
         per_clip=per_clip,
+        intervals=intervals,
         as_json=as_json,
         quiet=quiet,
     )

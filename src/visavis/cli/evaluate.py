@@ -23,6 +23,7 @@ from visavis.files import existing_file
 from visavis.metrics._scoring import undefined
 from visavis.metrics._sources import from_arrays
 from visavis.metrics.evaluate import ProtocolWarning, choose, evaluate_arrays
+from visavis.metrics.intervals import Interval, bootstrap
 from visavis.metrics.protocol import Protocol, protocol_named
 from visavis.metrics.scores import Scores
 
@@ -47,6 +48,7 @@ def run(
     protocol: str,
     metrics: Sequence[str] | None,
     per_clip: bool,
+    intervals: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -55,21 +57,47 @@ def run(
     beside: Scores | None = None
     reasons: dict[str, str] = {}
     published: Scores | None = None
+    clips = per_clip or intervals
     if chosen.strict and metrics is None:  # what these clips define, and why not the rest
-        published, reasons = _corrected(arrays, None, per_clip=per_clip, quiet=quiet)
+        published, reasons = _corrected(arrays, None, per_clip=clips, quiet=quiet)
     if published is None:
-        published = _evaluate(arrays, chosen, metrics, per_clip=per_clip, quiet=quiet)
+        published = _evaluate(arrays, chosen, metrics, per_clip=clips, quiet=quiet)
     if not chosen.strict:
-        beside, reasons = _corrected(arrays, metrics, per_clip=per_clip, quiet=quiet)
+        beside, reasons = _corrected(arrays, metrics, per_clip=clips, quiet=quiet)
     if as_json:
-        typer.echo(json.dumps(_record(published, beside, reasons, per_clip=per_clip)))
+        record = _record(published, beside, reasons, per_clip=per_clip, intervals=intervals)
+        typer.echo(json.dumps(record))
         return
     for line in _table(published, beside, reasons):
         typer.echo(line)
+    if intervals:
+        for line in _interval_lines(published, beside):
+            typer.echo(line)
     if per_clip:
         typer.echo("")
         for line in _clip_table(published):
             typer.echo(line)
+
+
+def _intervals(scores: Scores) -> dict[str, Interval]:
+    """95 % intervals of the scores that are means over clips; those of a NaN clip are left out."""
+    found = {}
+    for name, values in scores.per_clip.items():
+        if "/" not in name and len(values) > 1 and np.isfinite(values).all():
+            found[name] = bootstrap(values)
+    return found
+
+
+def _interval_lines(published: Scores, beside: Scores | None) -> list[str]:
+    lines = ["", "95 % intervals, bootstrap over clips (too narrow where clips share a script)"]
+    for scores in (published, beside):
+        if scores is None:
+            continue
+        for name, interval in _intervals(scores).items():
+            span = f"{interval.low:.4f} to {interval.high:.4f}"
+            few = "  (fewer than 20 clips: only a hint)" if interval.few else ""
+            lines.append(f"{name:<8} {scores.protocol:<18} {interval.mean:.4f}  [{span}]{few}")
+    return lines
 
 
 def _evaluate(
@@ -153,23 +181,35 @@ def _read(archive: zipfile.ZipFile, name: str, path: Path) -> NDArray[Any]:
 
 
 def _record(
-    published: Scores, beside: Scores | None, reasons: dict[str, str], *, per_clip: bool
+    published: Scores,
+    beside: Scores | None,
+    reasons: dict[str, str],
+    *,
+    per_clip: bool,
+    intervals: bool,
 ) -> dict[str, Any]:
-    record = {"protocol": published.protocol, **_entry(published, per_clip=per_clip)}
+    record: dict[str, Any] = {
+        "protocol": published.protocol,
+        **_entry(published, per_clip=per_clip, intervals=intervals),
+    }
     if published.protocol != "corrected":
-        record["corrected"] = None if beside is None else _entry(beside, per_clip=per_clip)
+        record["corrected"] = (
+            None if beside is None else _entry(beside, per_clip=per_clip, intervals=intervals)
+        )
     if reasons or published.protocol != "corrected":
         record["not_defined"] = reasons
     return record
 
 
-def _entry(scores: Scores, *, per_clip: bool) -> dict[str, Any]:
+def _entry(scores: Scores, *, per_clip: bool, intervals: bool) -> dict[str, Any]:
     counts = scores.counts
     entry: dict[str, Any] = {
         name: _plain(value) for name, value in scores.items() if name != "dead_channels"
     }
     entry["clips"] = counts.clips
     entry["dead_channels"] = {"count": counts.dead_channels, "of": counts.target_channels}
+    if intervals:
+        entry["intervals"] = {n: [x.low, x.high] for n, x in _intervals(scores).items()}
     if per_clip:
         entry["per_clip"] = {
             name: [_plain(float(v)) for v in values] for name, values in scores.per_clip.items()
