@@ -12,6 +12,9 @@ from visavis._files_tensors import read_tensors, write_tensors
 from visavis.behaviour import Behaviour
 from visavis.errors import InputError
 
+TRAITS = ("openness", "conscientiousness", "extraversion", "agreeableness", "neuroticism")
+"""The Big Five, in the order of every `traits` tensor."""
+
 
 @dataclass(frozen=True)
 class Dyad:
@@ -28,6 +31,20 @@ class Dyad:
     context: str | None = None
     appropriate: tuple[str, ...] = ()
     """Ids of the dyads whose listener is an appropriate reaction to this speaker, itself first."""
+    personal: tuple[str, ...] = ()
+    """Those of `appropriate` whose listener is the same person, itself first."""
+    history: tuple[str, ...] = ()
+    """Ids of other dyads of this listener, in the same split, that tell other scripts: what a
+    personalised model may see of the person. None of them is appropriate to this speaker."""
+    traits: Tensor | None = None
+    """Big Five of the listener, [5] in [0, 1], in the order of `TRAITS`."""
+
+    def __post_init__(self) -> None:
+        if self.traits is not None and tuple(self.traits.shape) != (len(TRAITS),):
+            raise InputError(
+                f"traits must be the {len(TRAITS)} of {', '.join(TRAITS)}, but came as "
+                f"{list(self.traits.shape)}."
+            )
 
 
 @dataclass(frozen=True)
@@ -43,10 +60,14 @@ class Batch:
     target_mask: Tensor
     """bool [B, N]: which of the N are there."""
     history: Behaviour | None = None
-    """[B, T', ...]: the same listener in another clip."""
+    """[B, T', ...]: the same listener in another clip, of another script."""
     lengths: Tensor | None = None
     """int64 [B], frames before padding."""
     ids: tuple[str, ...] = ()
+    personal_mask: Tensor | None = None
+    """bool [B, N]: which of the targets are reactions of the very listener of this row."""
+    traits: Tensor | None = None
+    """Big Five of the listeners, [B, 5] in [0, 1]; NaN for a listener whose traits are unknown."""
 
     def __post_init__(self) -> None:
         clips = self.speaker.lead
@@ -64,6 +85,7 @@ class Batch:
             )
         if self.target_mask.dtype != torch.bool:
             raise InputError(f"target_mask must be bool, not {self.target_mask.dtype}.")
+        self._check_person()
         frames = {self.speaker.frames, self.listener.frames, self.targets.frames}
         if len(frames) != 1:
             raise InputError(
@@ -73,6 +95,26 @@ class Batch:
         for name, value in (("lengths", self.lengths), ("ids", self.ids or None)):
             if value is not None and len(value) != clips[0]:
                 raise InputError(f"{len(value)} {name} came for {clips[0]} clips.")
+
+    def _check_person(self) -> None:
+        """Whether what tells of the listeners fits the clips."""
+        personal = self.personal_mask
+        if personal is not None and (
+            personal.shape != self.target_mask.shape or personal.dtype != torch.bool
+        ):
+            raise InputError(
+                f"personal_mask must be bool {list(self.target_mask.shape)}, but came as "
+                f"{personal.dtype} {list(personal.shape)}."
+            )
+        if self.history is not None and self.history.lead != self.speaker.lead:
+            raise InputError(
+                f"history has leading axes {list(self.history.lead)}, wanted "
+                f"{list(self.speaker.lead)}: one clip a listener."
+            )
+        if self.traits is not None and tuple(self.traits.shape) != (len(self), len(TRAITS)):
+            raise InputError(
+                f"traits are {list(self.traits.shape)}, wanted {[len(self), len(TRAITS)]}."
+            )
 
     def __len__(self) -> int:
         return len(self.speaker)
@@ -86,6 +128,8 @@ class Batch:
             target_mask=self.target_mask.to(device),
             history=None if self.history is None else self.history.to(device),
             lengths=None if self.lengths is None else self.lengths.to(device),
+            personal_mask=None if self.personal_mask is None else self.personal_mask.to(device),
+            traits=None if self.traits is None else self.traits.to(device),
         )
 
 

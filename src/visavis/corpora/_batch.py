@@ -1,4 +1,4 @@
-"""Dyads -> one Batch: cropping, targets, padding."""
+"""Dyads -> one Batch: cropping, targets, history, padding."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from visavis.behaviour import Behaviour
-from visavis.dyad import Batch, Dyad
+from visavis.dyad import TRAITS, Batch, Dyad
 from visavis.errors import InputError
 
 
@@ -19,6 +19,7 @@ def collate(
     targets: int = 8,
     rng: np.random.Generator | int = 0,
     listener: Callable[[str], Behaviour] | None = None,
+    history: int | None = None,
 ) -> Batch:
     """One batch of B dyads.
 
@@ -31,38 +32,50 @@ def collate(
         rng: source of windows and subsets, or its seed; equal seeds give equal batches.
         listener: the listener of a dyad by its id, e.g. `corpus.listener`. Without it, targets
             are those that are among `dyads` themselves.
+        history: frames of the same listener in another clip, drawn from `Dyad.history` with a
+            random window in it; a shorter clip comes whole. None leaves `Batch.history` out.
 
     Returns:
         speaker and listener [B, T, ...], targets [B, N, T, ...] and target_mask [B, N], where N
         is the longest list here; places beyond a dyad's own list hold its paired listener and
-        are masked. `lengths` [B] are frames before padding.
+        are masked. `personal_mask` [B, N] marks the targets by the very listener of the row.
+        `lengths` [B] are frames before padding. `traits` where any listener's are known.
 
     Raises:
-        InputError: no dyads, a crop or number of targets below 1, or a target shorter than the
-            paired listener (stretch it first).
+        InputError: no dyads; a crop, a history or a number of targets below 1; a target shorter
+            than the paired listener (stretch it first); a dyad without a history where one is
+            wanted.
     """
     if not dyads:
         raise InputError("a batch needs at least one dyad.")
-    if targets < 1 or (crop is not None and crop < 1):
-        raise InputError(f"crop and targets must be at least 1, not {crop} and {targets}.")
+    if any(n is not None and n < 1 for n in (crop, targets, history)):
+        raise InputError(
+            f"crop, targets and history must be at least 1, not {crop}, {targets} and {history}."
+        )
     rng = np.random.default_rng(rng) if isinstance(rng, int) else rng
     here = {dyad.id: dyad.listener for dyad in dyads}
-    speakers, listeners, lists = [], [], []
+    speakers, listeners, lists, personal, past = [], [], [], [], []
     for dyad in dyads:
         frames = min(dyad.speaker.frames, dyad.listener.frames)
         length = frames if crop is None else min(crop, frames)
         start = int(rng.integers(frames - length + 1))
-        chosen = [dyad.listener]
+        chosen, own = [dyad.listener], [True]
         for name in _others(dyad, targets - 1, rng, None if listener else here):
             chosen.append(here[name] if listener is None or name in here else listener(name))
+            own.append(name in dyad.personal)
+        if history is not None:
+            past.append(_past(dyad, history, rng, listener, here))
         speakers.append(dyad.speaker.window(start, start + length))
         cut = [_cut(target, start, length, dyad.id) for target in chosen]
         listeners.append(cut[0])
         lists.append(cut)
+        personal.append(own)
     count = max(len(cut) for cut in lists)
     mask = torch.zeros(len(dyads), count, dtype=torch.bool)
+    same = torch.zeros_like(mask)
     for row, cut in enumerate(lists):
         mask[row, : len(cut)] = True
+        same[row, : len(cut)] = torch.tensor(personal[row])
         cut.extend([cut[0]] * (count - len(cut)))
     return Batch(
         speaker=Behaviour.stack(speakers),
@@ -71,7 +84,44 @@ def collate(
         target_mask=mask,
         lengths=torch.tensor([clip.frames for clip in speakers]),
         ids=tuple(dyad.id for dyad in dyads),
+        history=Behaviour.stack(past) if past else None,
+        personal_mask=same,
+        traits=_traits(dyads),
     )
+
+
+def _past(
+    dyad: Dyad,
+    frames: int,
+    rng: np.random.Generator,
+    listener: Callable[[str], Behaviour] | None,
+    here: dict[str, Behaviour],
+) -> Behaviour:
+    """A random window of at most `frames` of one other clip of the dyad's listener."""
+    names = [name for name in dyad.history if listener is not None or name in here]
+    if not names:
+        why = (
+            "has none"
+            if not dyad.history
+            else "has some, but none in this batch: give `listener`, e.g. corpus.listener"
+        )
+        raise InputError(
+            f"a history of the listener was wanted, but {dyad.id} {why}. Leave out `history`, or "
+            "choose dyads whose listener also met other scripts."
+        )
+    name = names[int(rng.integers(len(names)))]
+    clip = here[name] if listener is None or name in here else listener(name)
+    length = min(frames, clip.frames)
+    start = int(rng.integers(clip.frames - length + 1))
+    return clip.window(start, start + length)
+
+
+def _traits(dyads: Sequence[Dyad]) -> torch.Tensor | None:
+    """[B, 5], NaN where unknown; None where all are."""
+    if all(dyad.traits is None for dyad in dyads):
+        return None
+    unknown = torch.full((len(TRAITS),), float("nan"))
+    return torch.stack([unknown if d.traits is None else d.traits for d in dyads])
 
 
 def _others(

@@ -42,10 +42,16 @@ class Performance:
 
 
 def perform(
-    script: Script, telling: Telling, persona: Speaker, rng: np.random.Generator, *, frames: int
+    script: Script,
+    telling: Telling,
+    persona: Speaker,
+    rng: np.random.Generator,
+    *,
+    frames: int,
+    hidden: bool = False,
 ) -> Performance:
-    """The telling performed by `persona`."""
-    shown = np.where(script.words_only, 0.0, script.strengths)
+    """The telling performed by `persona`; with `hidden`, only the words tell what happens."""
+    shown = np.where(script.words_only | hidden, 0.0, script.strengths)
     time = pulses(frames, telling.times - LEAD_S, rise=RISE_S, hold=HOLD_S, decay=DECAY_S)
     levels = SHOWN_LEVELS[script.kinds] * shown[:, None]
     actions = VISIBLE_GAIN * persona.expressiveness * (levels.T @ time)

@@ -6,8 +6,11 @@ from the very distribution that its listener came from. `docs/simulated-dyads.md
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import lru_cache, partial
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from functools import cached_property, lru_cache, partial
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -15,8 +18,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from visavis.appropriate import AppropriateMap
 from visavis.behaviour import Behaviour
 from visavis.channels import FPS
+from visavis.corpora._cast import Cast
+from visavis.corpora._dropout import Dropout, dropped
 from visavis.corpora._listener import Face, draw_listener
 from visavis.corpora._person import Listener, Speaker, draw_listener_persona, draw_speaker_persona
 from visavis.corpora._random import stream
@@ -26,19 +32,13 @@ from visavis.dyad import Dyad
 from visavis.errors import InputError, nearest
 from visavis.features.attributes import attributes_from_coefficients, occurrences
 
-VERSION = "0.1"
-"""Of the distribution: changes whenever any drawn number does. Not frozen yet."""
+VERSION = "0.2"
+"""Of the distribution: changes whenever any drawn number does."""
 
 Split = Literal["train", "val", "test"]
+Affect = Literal["all", "words"]
 SIZES: dict[str, int] = {"train": 1594, "val": 562, "test": 806}
 """As many dyads as REACT2024's NoXI and RECOLA splits have pairs."""
-DYADS_A_SCRIPT = 14
-SMALLEST_SCRIPT = 8
-"""A shorter rest of a split joins the script before it."""
-SCRIPTS_A_CIRCLE = 4
-"""Scripts that share people: a circle of 12 listeners and 20 speakers, none in two circles."""
-CIRCLE_LISTENERS = 12
-CIRCLE_SPEAKERS = 20
 
 
 class SimulatedDyads:
@@ -55,10 +55,17 @@ class SimulatedDyads:
         frames: length of every clip at 25 fps.
         seed: another seed is another corpus, with other people.
         audio: whether speakers have a voice; without, a dyad is made much faster.
+        affect: "all", or "words": then neither the speaker's face nor the voice shows what
+            happens in the script, only the words (and the silence of pauses) tell.
+        dropout: modalities of the speaker that are lost, a `Dropout` or its fields as a mapping;
+            listeners are always whole.
 
     Raises:
-        InputError: no such split, or a size or length that is not positive.
+        InputError: no such split or affect, a size or length that is not positive, a negative
+            seed, or an impossible dropout.
     """
+
+    name = "simulated"
 
     def __init__(
         self,
@@ -68,43 +75,50 @@ class SimulatedDyads:
         frames: int = 750,
         seed: int = 0,
         audio: bool = True,
+        affect: Affect = "all",
+        dropout: Dropout | Mapping[str, float] | None = None,
     ) -> None:
         if split not in get_args(Split):
             raise InputError(f"unknown split {split!r}. {nearest(str(split), get_args(Split))}")
+        if affect not in get_args(Affect):
+            raise InputError(f"unknown affect {affect!r}. {nearest(str(affect), get_args(Affect))}")
         size = SIZES[split] if size is None else size
         if size < 1 or frames < 1:
             raise InputError(f"size and frames must be positive, not {size} and {frames}.")
         if seed < 0:
             raise InputError(f"seed must not be negative, but is {seed}.")
-        self.split, self.frames, self.seed, self.audio = split, frames, seed, audio
-        self._size = size
-        rest = size % DYADS_A_SCRIPT
-        self._scripts = max(1, size // DYADS_A_SCRIPT + (rest >= SMALLEST_SCRIPT))
+        self.split, self.frames, self.seed = split, frames, seed
+        self.audio, self.affect = audio, affect
+        self.dropout = Dropout.of(dropout)
+        self._cast = Cast(size)
         self._script = lru_cache(maxsize=8)(self._draw_script)
         self._recent = lru_cache(maxsize=256)(self._draw_listener)  # about 250 kB each
 
+    def _options(self) -> dict[str, Any]:
+        return {
+            "size": len(self),
+            "frames": self.frames,
+            "seed": self.seed,
+            "audio": self.audio,
+            "affect": self.affect,
+            "dropout": self.dropout,
+        }
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel to worker processes as what was asked for, without what is kept."""
-        return partial(
-            SimulatedDyads,
-            self.split,
-            size=self._size,
-            frames=self.frames,
-            seed=self.seed,
-            audio=self.audio,
-        ), ()
+        return partial(SimulatedDyads, self.split, **self._options()), ()
 
     def __len__(self) -> int:
-        return self._size
+        return self._cast.size
 
     def __repr__(self) -> str:
         return (
-            f"SimulatedDyads({self.split!r}, version {VERSION}, seed {self.seed}): {self._size} "
-            f"dyads of {self.frames / FPS:g} s, {self._scripts} scripts"
+            f"SimulatedDyads({self.split!r}, version {VERSION}, seed {self.seed}): {len(self)} "
+            f"dyads of {self.frames / FPS:g} s, {len(self._cast.starts)} scripts"
         )
 
     def __iter__(self) -> Iterator[Dyad]:
-        return (self[i] for i in range(self._size))
+        return (self[i] for i in range(len(self)))
 
     def __getitem__(self, index: int) -> Dyad:
         """The dyad `index`; negative indices count from the end.
@@ -114,26 +128,55 @@ class SimulatedDyads:
         """
         index = self._checked(index)
         script, telling, performance = self._speech(index)
+        meetings = [i for i in self._cast.meetings(index) if i != index]
+        told = self._cast.script(index)
+        ours = [self._cast.script(i) == told for i in meetings]
         return Dyad(
             id=self._id(index),
             speaker=self._speaker(index, telling, performance),
             listener=self._recent(index),
-            speaker_id=self._speaker_key(index),
-            listener_id=self._listener_key(index),
+            speaker_id=self._key("speaker", self._cast.speaker(index)),
+            listener_id=self._key("listener", self._cast.listener(index)),
             split=self.split,
             script=script.id,
             context=script.context.name,
             appropriate=self.appropriate(index),
+            personal=(
+                self._id(index),
+                *(self._id(i) for i, same in zip(meetings, ours, strict=True) if same),
+            ),
+            history=tuple(self._id(i) for i, same in zip(meetings, ours, strict=True) if not same),
+            traits=torch.from_numpy(self._listener_persona(index).traits.astype(np.float32)),
         )
+
+    # ------------------------------------------------------------------ what every corpus offers
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Ids of the dyads in order."""
+        return tuple(self._id(i) for i in range(len(self)))
+
+    @property
+    def fingerprint(self) -> str:
+        """Version, and a hash of split, seed, size, frames and options."""
+        asked = {"split": self.split, **self._options(), "dropout": None}
+        if self.dropout is not None:
+            asked["dropout"] = asdict(self.dropout)
+        told = json.dumps(asked, sort_keys=True).encode()
+        return f"simulated-{VERSION}-{hashlib.sha256(told).hexdigest()[:16]}"
+
+    @cached_property
+    def labels(self) -> AppropriateMap:
+        """Appropriate to a speaker are the listeners of all dyads that tell the same script."""
+        scripts = [self._cast.script(i) for i in range(len(self))]
+        recipe = {"rule": "same script", "corpus": self.name, "split": self.split}
+        return AppropriateMap.same(self.ids, scripts, recipe=recipe, corpus=self.fingerprint)
 
     def appropriate(self, index: int) -> tuple[str, ...]:
         """Ids of the dyads of the same script, this one first."""
         index = self._checked(index)
-        number = self._script_of(index)
-        first = number * DYADS_A_SCRIPT
-        last = self._size if number == self._scripts - 1 else first + DYADS_A_SCRIPT
-        others = [self._id(i) for i in range(first, last) if i != index]
-        return (self._id(index), *others)
+        members = self._cast.members(self._cast.script(index))
+        return (self._id(index), *(self._id(i) for i in members if i != index))
 
     def index(self, id: str) -> int:
         """The place of a dyad by its id.
@@ -144,19 +187,24 @@ class SimulatedDyads:
         prefix, _, number = id.rpartition("-")
         if prefix == self._id(0).rpartition("-")[0] and number.isdecimal():
             index = int(number)
-            if index < self._size and self._id(index) == id:
+            if index < len(self) and self._id(index) == id:
                 return index
         raise InputError(
             f"{id!r} is not in this corpus, whose dyads are {self._id(0)} to "
-            f"{self._id(self._size - 1)}."
+            f"{self._id(len(self) - 1)}."
         )
 
     def listener(self, id: str) -> Behaviour:
         """The listener of a dyad by its id, as `collate` wants targets; recent ones are kept."""
         return self._recent(self.index(id))
 
+    # ------------------------------------------------------------------ what only this one has
+
     def sound(self, dyad: Dyad | str) -> tuple[NDArray[np.float32], int]:
-        """The speaker's voice that the acoustic channels came from: samples [N] and their rate."""
+        """The speaker's voice that the acoustic channels came from: samples [N] and their rate.
+
+        It is whole, whatever `dropout` takes from the channels.
+        """
         from visavis.corpora._voice import RATE, speak
 
         index = self.index(dyad if isinstance(dyad, str) else dyad.id)
@@ -165,7 +213,7 @@ class SimulatedDyads:
         return speak(telling, performance, self._speaker_persona(index), rng), RATE
 
     def oracle(self, dyad: Dyad | str, n: int, *, seed: int = 0) -> Behaviour:
-        """Fresh listeners from the true conditional distribution: an honest sampler's best.
+        """Fresh listeners from the true conditional distribution: what an honest sampler scores.
 
         Each is another person of the population, who hears this speaker tell this script.
 
@@ -189,61 +237,56 @@ class SimulatedDyads:
             rng = stream(self.seed, self.split, "oracle", index, seed, sample)
             persona = draw_listener_persona(rng)
             draws.append(self._listen(script, telling, performance, persona, rng))
-        return Behaviour.stack(draws)
+        return _behaviour(draws)
 
     # ------------------------------------------------------------------ who and what, by index
 
     def _checked(self, index: int) -> int:
-        if not -self._size <= index < self._size:
-            raise IndexError(f"dyad {index} of a {self.split} split of {self._size} dyads.")
-        return index % self._size
+        if not -len(self) <= index < len(self):
+            raise IndexError(
+                f"there is no dyad {index}: this {self.split} split has {len(self)} dyads, 0 to "
+                f"{len(self) - 1}."
+            )
+        return index % len(self)
 
     def _id(self, index: int) -> str:
         return f"simulated-{self.split}-s{self.seed}-{index:05d}"
 
-    def _script_of(self, index: int) -> int:
-        return min(index // DYADS_A_SCRIPT, self._scripts - 1)
-
-    def _place(self, index: int) -> tuple[int, int, int]:
-        """Circle, place of the script in it, place of the dyad in the script."""
-        number = self._script_of(index)
-        circle, turn = divmod(number, SCRIPTS_A_CIRCLE)
-        return circle, turn, index - number * DYADS_A_SCRIPT
-
-    def _listener_key(self, index: int) -> str:
-        """Two dyads in a row share their listener, so each meets two speakers of a script."""
-        circle, turn, member = self._place(index)
-        who = (3 * turn + member // 2) % CIRCLE_LISTENERS
-        return f"{self.split}-s{self.seed}-listener-{circle:03d}-{who:02d}"
-
-    def _speaker_key(self, index: int) -> str:
-        circle, turn, member = self._place(index)
-        who = (5 * turn + member) % CIRCLE_SPEAKERS
-        return f"{self.split}-s{self.seed}-speaker-{circle:03d}-{who:02d}"
-
-    # ------------------------------------------------------------------ drawing
+    def _key(self, role: str, number: int) -> str:
+        return f"{self.split}-s{self.seed}-{role}-{number:04d}"
 
     def _draw_script(self, number: int) -> Script:
-        name = f"{self.split}-s{self.seed}-script-{number:04d}"
-        return draw_script(name, self.frames / FPS, stream(self.seed, self.split, "script", number))
+        rng = stream(self.seed, self.split, "script", number)
+        return draw_script(self._key("script", number), self.frames / FPS, rng)
 
     def _listener_persona(self, index: int) -> Listener:
-        return draw_listener_persona(stream(self.seed, self._listener_key(index)))
+        key = self._key("listener", self._cast.listener(index))
+        return draw_listener_persona(stream(self.seed, key))
 
     def _speaker_persona(self, index: int) -> Speaker:
-        return draw_speaker_persona(stream(self.seed, self._speaker_key(index)))
+        key = self._key("speaker", self._cast.speaker(index))
+        return draw_speaker_persona(stream(self.seed, key))
 
     def _speech(self, index: int) -> tuple[Script, Telling, Performance]:
-        script = self._script(self._script_of(index))
+        script = self._script(self._cast.script(index))
         telling = draw_telling(script, stream(self.seed, self.split, "telling", index))
         rng = stream(self.seed, self.split, "performance", index)
-        persona = self._speaker_persona(index)
-        return script, telling, perform(script, telling, persona, rng, frames=self.frames)
+        performance = perform(
+            script,
+            telling,
+            self._speaker_persona(index),
+            rng,
+            frames=self.frames,
+            hidden=self.affect == "words",
+        )
+        return script, telling, performance
 
     def _draw_listener(self, index: int) -> Behaviour:
         script, telling, performance = self._speech(index)
         rng = stream(self.seed, self.split, "listening", index)
-        return self._listen(script, telling, performance, self._listener_persona(index), rng)
+        persona = self._listener_persona(index)
+        heard = _behaviour([self._listen(script, telling, performance, persona, rng)])
+        return next(iter(heard))
 
     def _listen(
         self,
@@ -252,30 +295,33 @@ class SimulatedDyads:
         performance: Performance,
         persona: Listener,
         rng: np.random.Generator,
-    ) -> Behaviour:
-        face = draw_listener(
+    ) -> Face:
+        return draw_listener(
             script, telling, persona, rng, frames=self.frames, speaker_smile=performance.smile
         )
-        return Behaviour.of(_channels(face))
 
     def _speaker(self, index: int, telling: Telling, performance: Performance) -> Behaviour:
-        channels = _channels(performance.face)
+        whole = _behaviour([performance.face])[0].channels
         if self.audio:
             from visavis.corpora._voice import speech_channels
 
             rng = stream(self.seed, self.split, "voice", index)
-            channels |= speech_channels(telling, performance, self._speaker_persona(index), rng)
-        return Behaviour.of(channels, words=telling.words)
+            voice = speech_channels(telling, performance, self._speaker_persona(index), rng)
+            whole = {**whole, **voice}
+        speaker = Behaviour.of(whole, words=telling.words)
+        if self.dropout is None:
+            return speaker
+        return dropped(speaker, self.dropout, stream(self.seed, self.split, "dropout", index))
 
 
-def _channels(face: Face) -> dict[str, Tensor]:
-    """Coefficients [T, ...] and the attributes that follow from them, float32."""
+def _behaviour(faces: list[Face]) -> Behaviour:
+    """[n, T, ...]: coefficients and the attributes that follow from them, float32."""
     shapes, rotation, translation = (
-        torch.from_numpy(np.ascontiguousarray(x.T, dtype=np.float32))
-        for x in (face.shapes, face.rotation, face.translation)
+        torch.from_numpy(np.stack([getattr(face, part).T for face in faces]).astype(np.float32))
+        for part in ("shapes", "rotation", "translation")
     )
     shown = attributes_from_coefficients(shapes, rotation)
-    return {
+    channels: dict[str, Tensor] = {
         "au": occurrences(shown["au"]),
         "va": shown["va"],
         "expression": shown["expression"],
@@ -283,3 +329,4 @@ def _channels(face: Face) -> dict[str, Tensor]:
         "rotation": rotation,
         "translation": translation,
     }
+    return Behaviour.of(channels)
