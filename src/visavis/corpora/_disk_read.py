@@ -42,6 +42,14 @@ def read_npy(path: str | Path, *, width: int | None = None) -> NDAny:
 
 def parse_npy(file: IO[bytes], size: int, name: str, *, width: int | None = None) -> NDAny:
     """The array in an open npy file of `size` bytes, called `name` in errors; see `read_npy`."""
+    shape, fortran, dtype = _header(file, size, name)
+    flat = np.frombuffer(file.read(math.prod(shape) * dtype.itemsize), dtype=dtype)
+    array = flat.reshape(shape[::-1]).T if fortran else flat.reshape(shape)
+    return np.array(array) if width is None else as_frames(array, width, name)
+
+
+def _header(file: IO[bytes], size: int, name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether columns come first, and type, of an npy file whose numbers are all there."""
     form = np.lib.format
     try:
         version = form.read_magic(file)
@@ -56,16 +64,13 @@ def parse_npy(file: IO[bytes], size: int, name: str, *, width: int | None = None
         )
     if dtype.kind not in "biuf":
         raise InputError(f"{name} holds {dtype}, wanted numbers.")
-    start = file.tell()
-    wanted = math.prod(shape) * dtype.itemsize
-    if size - start < wanted:
+    wanted, there = math.prod(shape) * dtype.itemsize, size - file.tell()
+    if there < wanted:
         raise InputError(
-            f"{name} is cut off: {list(shape)} {dtype} needs {wanted} bytes, but {size - start} "
+            f"{name} is cut off: {list(shape)} {dtype} needs {wanted} bytes, but {there} "
             "are there. Copy it again."
         )
-    flat = np.frombuffer(file.read(wanted), dtype=dtype)
-    array = flat.reshape(shape[::-1]).T if fortran else flat.reshape(shape)
-    return np.array(array) if width is None else as_frames(array, width, name)
+    return tuple(shape), bool(fortran), dtype
 
 
 def as_frames(array: NDAny, width: int, name: str) -> NDArray[np.float32]:
@@ -75,30 +80,30 @@ def as_frames(array: NDAny, width: int, name: str) -> NDArray[np.float32]:
         InputError: the last axis is not `width`, more than one other axis is longer than one, or
             there is no frame.
     """
-    others = [n for n in array.shape[:-1] if n != 1]
-    if array.ndim < 2 or array.shape[-1] != width or len(others) > 1:
-        raise InputError(f"{name} has shape {list(array.shape)}, wanted [frames, {width}].")
-    if array.size == 0:
-        raise InputError(f"{name} has no frames.")
+    _frames_in(array.shape, width, name)
     return np.array(array.reshape(-1, width), dtype=np.float32)
 
 
-def npy_shape(path: str | Path) -> tuple[int, ...]:
-    """The shape in an npy file's header, without reading the numbers.
+def _frames_in(shape: tuple[int, ...], width: int, name: str) -> int:
+    others = [n for n in shape[:-1] if n != 1]
+    if len(shape) < 2 or shape[-1] != width or len(others) > 1:
+        raise InputError(f"{name} has shape {list(shape)}, wanted [frames, {width}].")
+    frames = math.prod(shape[:-1])
+    if frames == 0:
+        raise InputError(f"{name} has no frames.")
+    return frames
+
+
+def npy_frames(path: str | Path, *, width: int) -> int:
+    """How many frames `read_npy(path, width=width)` would give, from the header alone.
 
     Raises:
-        InputError: as `read_npy`, for what the header shows.
+        InputError: as `read_npy`.
     """
     found = existing_file(path, wanted="an array (.npy)")
-    form = np.lib.format
     with found.open("rb") as file:
-        try:
-            version = form.read_magic(file)
-            header = form.read_array_header_1_0 if version == (1, 0) else form.read_array_header_2_0
-            shape, _, _ = header(file)
-        except (ValueError, EOFError, OSError, SyntaxError, TypeError) as error:
-            raise InputError(f"{found} is not an npy file, or is damaged ({error}).") from error
-    return tuple(shape)
+        shape, _, _ = _header(file, found.stat().st_size, str(found))
+    return _frames_in(shape, width, str(found))
 
 
 def read_text(path: str | Path, *, wanted: str = "a text file") -> str:

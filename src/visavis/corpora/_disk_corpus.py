@@ -1,0 +1,292 @@
+"""What corpora of files have in common: clips by id, who is appropriate, what is wrong."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from torch import Tensor
+
+from visavis.appropriate import AppropriateMap
+from visavis.behaviour import Behaviour
+from visavis.corpora._disk_root import digest
+from visavis.corpora._problems import Problem
+from visavis.dyad import Dyad
+from visavis.errors import InputError, nearest
+
+Progress = Callable[[int, int | None], None]
+NEAR = 2
+"""Frames by which two sides of a clip may differ without a word: encoders round."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One dyad before anything large is read."""
+
+    id: str
+    speaker: Any
+    """Where this side lies, in the corpus's own words."""
+    listener: Any
+    speaker_id: str
+    listener_id: str
+    script: str | None = None
+    context: str | None = None
+
+
+class DiskCorpus(ABC):
+    """One split of a corpus of files. A subclass lists the clips and reads one side of a clip.
+
+    Nothing is read but indices and headers until `corpus[i]`; problems found on the way are in
+    `problems()`. Instances travel to worker processes.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int] = 1
+    """Of the reading: part of the fingerprint, raised when the same files give other numbers."""
+    rule: ClassVar[str]
+    """Which listeners are appropriate, in words."""
+
+    def __init__(
+        self,
+        root: Path,
+        split: str,
+        clips: Sequence[Clip],
+        *,
+        problems: Sequence[Problem] = (),
+        skip: Collection[str] = (),
+        options: dict[str, Any] | None = None,
+    ) -> None:
+        self.root, self.split = root, split
+        self._options = options or {}
+        self._found = list(problems)
+        self._clips = self._unique(clips, skip)
+        if not self._clips:
+            raise InputError(
+                f"{self.name} at {root} has no usable clip in split {split!r}"
+                + "".join(f"; {p.where}: {p.what}" for p in self._found[:3])
+                + "."
+            )
+        self._places = {clip.id: place for place, clip in enumerate(self._clips)}
+
+    def _unique(self, clips: Sequence[Clip], skip: Collection[str]) -> tuple[Clip, ...]:
+        """The clips of the split without those to skip; of two with one id, the first."""
+        if isinstance(skip, str):
+            skip = (skip,)
+        known: dict[str, Clip] = {}
+        for clip in clips:
+            if clip.id in known:
+                what = "two clips have this id; the first is used"
+                self._found.append(Problem("twice", clip.id, what, skipped=True))
+            else:
+                known[clip.id] = clip
+        for id in skip:
+            if id not in known:
+                raise InputError(f"cannot skip {id!r}: no such clip. {nearest(id, known)}")
+        return tuple(clip for id, clip in known.items() if id not in skip)
+
+    # ------------------------------------------------------------------ what a subclass gives
+
+    @abstractmethod
+    def _read(self, clip: Clip, side: str) -> Behaviour:
+        """The speaker or the listener of a clip, at its own length."""
+
+    @abstractmethod
+    def _sources(self, clip: Clip) -> tuple[Path, ...]:
+        """The files behind a clip, indices and tables included where they matter to it."""
+
+    def _traits(self, clip: Clip) -> Tensor | None:
+        """Big Five of the clip's listener, [5] in [0, 1], if they are known."""
+        return None
+
+    def _group(self, clip: Clip) -> Any:
+        """Clips of one group have mutually appropriate listeners."""
+        return clip.id if clip.script is None else clip.script
+
+    def _doubts(self, clip: Clip, speaker: Behaviour, listener: Behaviour) -> list[Problem]:
+        """What is odd about a clip that could be read."""
+        return []
+
+    # ------------------------------------------------------------------ a corpus
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Ids of the dyads in order, unique."""
+        return tuple(clip.id for clip in self._clips)
+
+    def __len__(self) -> int:
+        return len(self._clips)
+
+    def __iter__(self) -> Iterator[Dyad]:
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        scripts = len({clip.script for clip in self._clips if clip.script is not None})
+        return f"{type(self).__name__}({str(self.root)!r}, {self.split!r}): {len(self)} dyads" + (
+            f", {scripts} scripts" if scripts else ""
+        )
+
+    def index(self, id: str) -> int:
+        """Place of a dyad by its id. Raises `InputError` for an unknown one."""
+        if id not in self._places:
+            raise InputError(f"{id!r} is not in {self!r}. {nearest(id, self._places)[:400]}")
+        return self._places[id]
+
+    def _clip(self, index: int) -> Clip:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"dyad {index} of a {self.split} split of {len(self)} dyads.")
+        return self._clips[index]
+
+    def __getitem__(self, index: int) -> Dyad:
+        """The dyad `index`; negative indices count from the end.
+
+        Raises:
+            IndexError: there is no such dyad.
+            InputError: one of its files is damaged; the file is named.
+        """
+        clip = self._clip(index)
+        speaker, listener = self.sides(clip)
+        suits = self._appropriate(clip)
+        group = self._group(clip)
+        return Dyad(
+            id=clip.id,
+            speaker=speaker,
+            listener=listener,
+            speaker_id=clip.speaker_id,
+            listener_id=clip.listener_id,
+            split=self.split,
+            script=clip.script,
+            context=clip.context,
+            appropriate=tuple(c.id for c in suits),
+            personal=tuple(c.id for c in suits if c.listener_id == clip.listener_id),
+            history=tuple(
+                c.id for c in self._meetings[clip.listener_id] if self._group(c) != group
+            ),
+            traits=self._traits(clip),
+        )
+
+    def sides(self, clip: Clip) -> tuple[Behaviour, Behaviour]:
+        """Speaker and listener, cut to the shorter of the two."""
+        speaker, listener = self._read(clip, "speaker"), self._read(clip, "listener")
+        frames = min(speaker.frames, listener.frames)
+        return speaker.window(0, frames), listener.window(0, frames)
+
+    def listener(self, id: str) -> Behaviour:
+        """The listener of a dyad by its id, as `collate` wants targets and histories."""
+        return self.sides(self._clips[self.index(id)])[1]
+
+    @cached_property
+    def _meetings(self) -> dict[str, list[Clip]]:
+        """Listener -> the clips in which they listen."""
+        return _grouped(self._clips, [clip.listener_id for clip in self._clips])
+
+    @cached_property
+    def _groups(self) -> dict[Any, list[Clip]]:
+        return _grouped(self._clips, [self._group(clip) for clip in self._clips])
+
+    def _appropriate(self, clip: Clip) -> list[Clip]:
+        """The clips whose listener suits this clip's speaker, itself first."""
+        return [clip, *(c for c in self._groups[self._group(clip)] if c is not clip)]
+
+    @cached_property
+    def labels(self) -> AppropriateMap:
+        """Which dyads' listeners are appropriate to which dyad's speaker, by `rule`."""
+        rows = tuple(
+            np.sort(np.array([self._places[c.id] for c in self._appropriate(clip)]))
+            for clip in self._clips
+        )
+        return AppropriateMap(self.ids, rows, recipe={"rule": self.rule}, corpus=self.fingerprint)
+
+    def sources(self, index: int) -> tuple[Path, ...]:
+        """The files that a dyad is read from."""
+        return self._sources(self._clip(index))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of the files' content (`_disk_root.digest`), the options and this reader's version."""
+        about = {"split": self.split, "version": self.version, **self._options}
+        found = hashlib.blake2b(json.dumps(about, sort_keys=True).encode(), digest_size=8)
+        seen: dict[Path, str] = {}
+        for clip in self._clips:
+            found.update(clip.id.encode())
+            for path in self._sources(clip):
+                if path not in seen:
+                    seen[path] = digest(path)
+                found.update(seen[path].encode())
+        return f"{self.name}-{found.hexdigest()}"
+
+    # ------------------------------------------------------------------ what is wrong
+
+    def problems(self, *, deep: bool = True, progress: Progress | None = None) -> list[Problem]:
+        """Everything that is not as it should be.
+
+        Args:
+            deep: read every clip; without, only what the index and headers show.
+            progress: called with (clips read, clips).
+        """
+        found = list(self._found)
+        if not deep:
+            return found
+        for done, clip in enumerate(self._clips, start=1):
+            found.extend(self._judged(clip))
+            if progress is not None:
+                progress(done, len(self))
+        return found
+
+    def _judged(self, clip: Clip) -> list[Problem]:
+        try:
+            speaker, listener = self._read(clip, "speaker"), self._read(clip, "listener")
+        except InputError as error:
+            what = f"{error} Reading the clip fails; leave it out with skip=[{clip.id!r}]."
+            return [Problem("damaged", clip.id, what, skipped=False)]
+        found = []
+        if abs(speaker.frames - listener.frames) > NEAR:
+            what = (
+                f"the speaker has {speaker.frames} frames, the listener {listener.frames}; both "
+                f"are cut to {min(speaker.frames, listener.frames)}."
+            )
+            found.append(Problem("lengths", clip.id, what, skipped=False))
+        for side, who in (("speaker", speaker), ("listener", listener)):
+            found.extend(_unseen(clip.id, side, who))
+        return found + self._doubts(clip, speaker, listener)
+
+
+def _grouped(clips: Sequence[Clip], keys: Sequence[Any]) -> dict[Any, list[Clip]]:
+    found: dict[Any, list[Clip]] = {}
+    for clip, key in zip(clips, keys, strict=True):
+        found.setdefault(key, []).append(clip)
+    return found
+
+
+def _unseen(id: str, side: str, behaviour: Behaviour) -> list[Problem]:
+    """Unobserved stretches and values out of range, a problem a kind."""
+    found = []
+    for channel in behaviour.layout:
+        mask = behaviour.mask(channel.name)
+        lost = int((~mask).sum())
+        if lost:
+            what = (
+                f"{lost} of {behaviour.frames} frames of the {side}'s {channel.name} are not "
+                "there or not finite; they are unobserved."
+            )
+            found.append(Problem("unobserved", id, what, skipped=False))
+        if lost == behaviour.frames or channel.kind == "pixels":
+            continue
+        values = behaviour.channels[channel.name]
+        values = values[mask.repeat_interleave(channel.rate)]
+        low, high = float(values.min()), float(values.max())
+        if (channel.low is not None and low < channel.low - 0.01) or (
+            channel.high is not None and high > channel.high + 0.01
+        ):
+            what = (
+                f"the {side}'s {channel.name} runs from {low:.3g} to {high:.3g}, outside "
+                f"{channel.low} to {channel.high}; it is used as it is."
+            )
+            found.append(Problem("range", id, what, skipped=False))
+    return found
