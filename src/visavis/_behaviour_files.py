@@ -30,8 +30,8 @@ def save(behaviour: Behaviour, path: str | Path) -> Path:
         "format": FORMAT,
         "layout": behaviour.layout.to_json(),
         "fps": behaviour.fps,
-        "words": _words_json(behaviour.words),
-        "source": _source_json(behaviour.source),
+        "words": words_json(behaviour.words),
+        "source": source_json(behaviour.source),
         "derived": sorted(behaviour.derived),
     }
     return write_tensors(path, tensors, kind="behaviour", about=about)
@@ -55,8 +55,8 @@ def load(path: str | Path) -> Behaviour:
             fps=float(about["fps"]),
             observed=under("observed/"),
             lengths=tensors.get("lengths"),
-            words=_words_from(about["words"]),
-            source=_source_from(about["source"]),
+            words=words_from(about["words"]),
+            source=source_from(about["source"]),
             derived=frozenset(about["derived"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -92,7 +92,8 @@ def table(behaviour: Behaviour) -> pandas.DataFrame:
     return table
 
 
-def _words_json(words: Words) -> list[Any]:
+def words_json(words: Words) -> list[Any]:
+    """Words as plain data for a file's description."""
     if words and isinstance(words[0], tuple):
         return [
             [[w.text, w.start_s, w.end_s] for w in ws if isinstance(w, Word)]
@@ -106,19 +107,22 @@ def _words_json(words: Words) -> list[Any]:
     ]
 
 
-def _words_from(data: list[Any]) -> Words:
+def words_from(data: list[Any]) -> Words:
+    """The inverse of `words_json`."""
     if data and isinstance(data[0], list):
         return tuple(tuple(Word(*item) for item in words) for words in data)
     return tuple(Word(**item) for item in data)
 
 
-def _source_json(source: Sources) -> Any:
+def source_json(source: Sources) -> Any:
+    """Sources as plain data for a file's description."""
     if isinstance(source, tuple):
         return [None if s is None else [s.path, s.start_s] for s in source]
     return None if source is None else {"path": source.path, "start_s": source.start_s}
 
 
-def _source_from(data: Any) -> Sources:
+def source_from(data: Any) -> Sources:
+    """The inverse of `source_json`."""
     if isinstance(data, list):
         return tuple(None if item is None else Source(*item) for item in data)
     return None if data is None else Source(**data)
