@@ -240,8 +240,9 @@ class _Bounds:
                 return float(limit)
             if len(open_) > wave:
                 open_ = open_[np.argpartition(self.low[open_], wave - 1)[:wave]]
+            stage = self.done[open_]
             for number, group in enumerate(self.groups):
-                at = open_[self.done[open_] == number]
+                at = open_[stage == number]
                 if len(at):
                     self._compare(number, group, at)
             if wanted is not None:
