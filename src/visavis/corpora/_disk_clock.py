@@ -22,12 +22,12 @@ from visavis.errors import InputError
 
 
 def resample(behaviour: Behaviour, fps: float = FPS) -> Behaviour:
-    """The behaviour of one clip at `fps`; its length is round(frames * fps / its own fps).
+    """The behaviour [..., T, ...] at `fps`; its length is round(frames * fps / its own fps).
 
     Words and source keep their seconds.
 
     Raises:
-        InputError: `fps` is not positive, or this is a batch.
+        InputError: `fps` is not positive, or this is a padded batch.
     """
     if not 0.0 < fps < float("inf"):
         raise InputError(f"fps is {fps}; give a positive number of frames a second.")
@@ -38,7 +38,7 @@ def resample(behaviour: Behaviour, fps: float = FPS) -> Behaviour:
 
 
 def stretch(behaviour: Behaviour, frames: int) -> Behaviour:
-    """The behaviour of one clip slowed down or sped up to `frames` frames of the same clock.
+    """The behaviour slowed down or sped up to `frames` frames of the same clock.
 
     This is how real reactions of other lengths are laid beside a prediction. The challenge on
     MARS re-synthesises them with a transformer whose checkpoint is not released; ours is a plain
@@ -47,13 +47,15 @@ def stretch(behaviour: Behaviour, frames: int) -> Behaviour:
     Words move along with the frames.
 
     Raises:
-        InputError: `frames` is not positive, or this is a batch.
+        InputError: `frames` is not positive, or this is a padded batch or has words clip by clip.
     """
     if frames < 1:
         raise InputError(f"a clip cannot be stretched to {frames} frames; give 1 or more.")
     if behaviour.frames == frames:
         return behaviour
     factor = frames / behaviour.frames
+    if any(not isinstance(word, Word) for word in behaviour.words):
+        raise InputError("this batch has words clip by clip; stretch its clips one at a time.")
     words = tuple(
         Word(w.text, w.start_s * factor, w.end_s * factor)
         for w in behaviour.words
@@ -64,15 +66,19 @@ def stretch(behaviour: Behaviour, frames: int) -> Behaviour:
 
 def _sampled(behaviour: Behaviour, frames: int, step: float) -> Behaviour:
     """`frames` new frames, each `step` old frames after the one before."""
-    if behaviour.lead or behaviour.lengths is not None:
-        raise InputError(f"one clip at a time; this is a batch {list(behaviour.lead)}.")
+    if behaviour.lengths is not None:
+        raise InputError("a padded batch cannot change its clock; take its clips one at a time.")
     if behaviour.frames < 1:
         raise InputError("a clip without frames cannot be brought to another clock.")
+    axis = len(behaviour.lead)
     channels, observed = {}, {}
     for channel in behaviour.layout:
-        mask = behaviour.observed.get(channel.name)
-        values, seen = sampled(
-            behaviour.channels[channel.name], mask, channel, frames=frames, step=step
+        values, seen = _channel(
+            behaviour.channels[channel.name],
+            behaviour.observed.get(channel.name),
+            channel,
+            places=_around(behaviour.frames * channel.rate, frames * channel.rate, step),
+            axis=axis,
         )
         channels[channel.name] = values
         if seen is not None:
@@ -80,26 +86,32 @@ def _sampled(behaviour: Behaviour, frames: int, step: float) -> Behaviour:
     return replace(behaviour, channels=channels, observed=observed)
 
 
-def sampled(
-    values: Tensor, mask: Tensor | None, channel: Channel, *, frames: int, step: float
+def _channel(
+    values: Tensor,
+    mask: Tensor | None,
+    channel: Channel,
+    *,
+    places: tuple[Tensor, Tensor, Tensor],
+    axis: int,
 ) -> tuple[Tensor, Tensor | None]:
-    """One channel [T * rate, ...] and its mask [T] (or None) at `frames` new frames."""
-    rate = channel.rate
-    low, high, share = _around(len(values), frames * rate, step)
-    weight = share.reshape(-1, *([1] * (values.ndim - 1)))
-    nearest = torch.where(share < 0.5, low, high)
+    """One channel [..., T * rate, *width] and its mask [..., T] (or None) at new places."""
+    low, high, share = places
+    seen = None if mask is None else mask.repeat_interleave(channel.rate, dim=-1)
     if channel.kind in ("binary", "pixels"):
-        taken = values[nearest]
-        return taken, None if mask is None else _frames_of(_ticks(mask, rate)[nearest], rate)
-    if mask is None:
-        return torch.lerp(values[low], values[high], weight.to(values.dtype)), None
-    seen = _ticks(mask, rate)
-    before, after = seen[low], seen[high]
-    # a lone observed neighbour stands for both
-    low, high = torch.where(before, low, high), torch.where(after, high, low)
-    there = before | after
-    mixed = torch.lerp(values[low], values[high], weight.to(values.dtype))
-    return mixed, _frames_of(there, rate)
+        nearest = torch.where(share < 0.5, low, high)
+        there = None if seen is None else seen[..., nearest]
+        return values.index_select(axis, nearest), _frames(there, channel.rate)
+    before, after = values.index_select(axis, low), values.index_select(axis, high)
+    width = [1] * len(channel.width)
+    weight = share.to(values.dtype).reshape(-1, *width)
+    mixed = torch.lerp(before, after, weight.expand_as(before))
+    if seen is None:
+        return mixed, None
+    first, second = seen[..., low], seen[..., high]
+    shaped = (*first.shape, *width)
+    mixed = torch.where(first.reshape(shaped), mixed, after)  # a lone neighbour stands for both
+    mixed = torch.where(second.reshape(shaped), mixed, before)
+    return mixed, _frames(first | second, channel.rate)
 
 
 def _around(ticks: int, count: int, step: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -110,10 +122,8 @@ def _around(ticks: int, count: int, step: float) -> tuple[Tensor, Tensor, Tensor
     return torch.from_numpy(low), torch.from_numpy(high), torch.from_numpy(at - low)
 
 
-def _ticks(mask: Tensor, rate: int) -> Tensor:
-    return mask.repeat_interleave(rate) if rate > 1 else mask
-
-
-def _frames_of(ticks: Tensor, rate: int) -> Tensor:
+def _frames(ticks: Tensor | None, rate: int) -> Tensor | None:
     """A frame is observed where all its ticks are."""
-    return ticks.reshape(-1, rate).all(dim=1) if rate > 1 else ticks
+    if ticks is None or rate == 1:
+        return ticks
+    return ticks.reshape(*ticks.shape[:-1], -1, rate).all(dim=-1)
