@@ -17,7 +17,7 @@ def collate(
     *,
     crop: int | None = None,
     targets: int = 8,
-    rng: np.random.Generator | int = 0,
+    rng: np.random.Generator | Sequence[np.random.Generator] | int = 0,
     listener: Callable[[str], Behaviour] | None = None,
     history: int | None = None,
 ) -> Batch:
@@ -29,7 +29,8 @@ def collate(
             shorter clips stay whole. None keeps every clip whole, as a test does.
         targets: at most this many appropriate listeners a dyad; the paired one is always first,
             the others are a random subset.
-        rng: source of windows and subsets, or its seed; equal seeds give equal batches.
+        rng: source of windows and subsets, or its seed; equal seeds give equal batches. One a
+            dyad makes what is drawn for a dyad independent of its neighbours.
         listener: the listener of a dyad by its id, e.g. `corpus.listener`. Without it, targets
             are those that are among `dyads` themselves.
         history: frames of the same listener in another clip, drawn from `Dyad.history` with a
@@ -52,10 +53,12 @@ def collate(
         raise InputError(
             f"crop, targets and history must be at least 1, not {crop}, {targets} and {history}."
         )
-    rng = np.random.default_rng(rng) if isinstance(rng, int) else rng
+    if isinstance(rng, int):
+        rng = np.random.default_rng(rng)
+    sources = [rng] * len(dyads) if isinstance(rng, np.random.Generator) else rng
     here = {dyad.id: dyad.listener for dyad in dyads}
     speakers, listeners, lists, personal, past = [], [], [], [], []
-    for dyad in dyads:
+    for dyad, rng in zip(dyads, sources, strict=True):
         frames = min(dyad.speaker.frames, dyad.listener.frames)
         length = frames if crop is None else min(crop, frames)
         start = int(rng.integers(frames - length + 1))
