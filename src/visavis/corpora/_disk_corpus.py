@@ -99,7 +99,7 @@ class DiskCorpus(ABC):
 
     @abstractmethod
     def _sources(self, clip: Clip) -> tuple[Path, ...]:
-        """The files behind a clip, indices and tables included where they matter to it."""
+        """The files behind a clip, tables included where they matter to it; some may lack."""
 
     def _traits(self, clip: Clip) -> Tensor | None:
         """Big Five of the clip's listener, [5] in [0, 1], if they are known."""
@@ -153,7 +153,6 @@ class DiskCorpus(ABC):
         clip = self._clip(index)
         speaker, listener = self.sides(clip)
         suits = self._appropriate(clip)
-        group = self._group(clip)
         return Dyad(
             id=clip.id,
             speaker=speaker,
@@ -165,11 +164,14 @@ class DiskCorpus(ABC):
             context=clip.context,
             appropriate=tuple(c.id for c in suits),
             personal=tuple(c.id for c in suits if c.listener_id == clip.listener_id),
-            history=tuple(
-                c.id for c in self._meetings[clip.listener_id] if self._group(c) != group
-            ),
+            history=tuple(c.id for c in self._past(clip)),
             traits=self._traits(clip),
         )
+
+    def _past(self, clip: Clip) -> list[Clip]:
+        """Other clips of this clip's listener that may be shown of them: no appropriate ones."""
+        group = self._group(clip)
+        return [c for c in self._meetings[clip.listener_id] if self._group(c) != group]
 
     def sides(self, clip: Clip) -> tuple[Behaviour, Behaviour]:
         """Speaker and listener, cut to the shorter of the two."""
@@ -204,8 +206,8 @@ class DiskCorpus(ABC):
         return AppropriateMap(self.ids, rows, recipe={"rule": self.rule}, corpus=self.fingerprint)
 
     def sources(self, index: int) -> tuple[Path, ...]:
-        """The files that a dyad is read from."""
-        return self._sources(self._clip(index))
+        """The files that a dyad is read from, as far as they are there."""
+        return tuple(path for path in self._sources(self._clip(index)) if path.is_file())
 
     @cached_property
     def fingerprint(self) -> str:
@@ -213,9 +215,9 @@ class DiskCorpus(ABC):
         about = {"split": self.split, "version": self.version, **self._options}
         found = hashlib.blake2b(json.dumps(about, sort_keys=True).encode(), digest_size=8)
         seen: dict[Path, str] = {}
-        for clip in self._clips:
+        for index, clip in enumerate(self._clips):
             found.update(clip.id.encode())
-            for path in self._sources(clip):
+            for path in self.sources(index):
                 if path not in seen:
                     seen[path] = digest(path)
                 found.update(seen[path].encode())
