@@ -253,6 +253,64 @@ def train(
 
 
 @app.command()
+def export(
+    source: Annotated[Path, typer.Argument(help="A behaviour (.safetensors).", show_default=False)],
+    out: Annotated[
+        str,
+        typer.Argument(
+            help="A .csv (Live Link Face), .glb or .npz to write; or vmc://HOST:PORT, "
+            "livelink://HOST:PORT to play it to.",
+            show_default=False,
+        ),
+    ],
+    format: Annotated[
+        str | None,
+        typer.Option(
+            help="livelink, openface, glb or npz, where the ending is not enough.",
+            show_default=False,
+        ),
+    ] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            help="Frames a second; default: 60 for Live Link, else 25.", show_default=False
+        ),
+    ] = None,
+    only: Annotated[
+        int | None,
+        typer.Option(help="Only this one of several reactions, from 1.", show_default=False),
+    ] = None,
+    avatar: Annotated[
+        Path | None,
+        typer.Option(help="Your own .glb with ARKit morph targets.", show_default=False),
+    ] = None,
+    head: Annotated[
+        str | None,
+        typer.Option(help="The avatar's node that turns as the head.", show_default=False),
+    ] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write reactions for Blender, Unreal, glTF viewers or analysis scripts, or play them live.
+
+    Several reactions become numbered files. Units and signs of every column: docs/export.md.
+    """
+    from visavis.cli.export import run
+
+    run(
+        source,
+        out,
+        format=format,
+        rate=rate,
+        only=only,
+        avatar=avatar,
+        head=head,
+        as_json=as_json,
+        quiet=quiet,
+    )
+
+
+@app.command()
 def models(as_json: AsJson = False) -> None:
     """List the models, what each reads and returns, and whether its weights are here."""
     from visavis.cli.models import run

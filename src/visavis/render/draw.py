@@ -84,7 +84,7 @@ def _background(size: int, sky: str, ground: str) -> tuple[F32, U8]:
     return light.astype(np.float32), _encode()[(light * 4095.0 + 0.5).astype(np.int32)]
 
 
-class _Dressed:
+class Dressed:
     """A head in the colours of one look."""
 
     def __init__(self, of: Look) -> None:
@@ -117,8 +117,8 @@ def _sparse(style: str) -> tuple[NDArray[np.int32], NDArray[np.int32], F32]:
 
 
 @lru_cache(maxsize=64)
-def _dressed(of: Look) -> _Dressed:
-    return _Dressed(of)
+def dressed(of: Look) -> Dressed:
+    return Dressed(of)
 
 
 class _Room(threading.local):
@@ -192,7 +192,7 @@ def draw_head(
         )
     _check_size(size)
     shift = np.clip(_three(translation, "translation"), -_REACH, _REACH).astype(np.float32)
-    who = _dressed(look)
+    who = dressed(look)
     mesh, room = who.head, _ROOM
     room.fit(len(mesh.vertices), size)
     weights = settle(weights)
