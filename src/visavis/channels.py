@@ -113,6 +113,11 @@ STANDARD: Mapping[str, Channel] = {
         Channel("rotation", ("pitch", "yaw", "roll")),  # radians, R = Ry Rx Rz
         Channel("translation", ("x", "y", "z")),  # metres from rest
         Channel("pixels", (), "pixels", shape=(3, 224, 224)),
+        # how far the face's numbers can be trusted: 0 is not at all, and what a source never told
+        Channel("confidence", ("face",), "bounded", low=0.0, high=1.0),
+        Channel(
+            "measured", (*AU_LABELS, *EXPRESSION_LABELS, *BLENDSHAPES), "binary", low=0, high=1
+        ),
         # acoustics
         Channel(
             "mfcc78",
@@ -134,7 +139,10 @@ STANDARD: Mapping[str, Channel] = {
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "attributes": ("au", "va", "expression"),
     "coefficients": ("blendshapes", "rotation", "translation"),
-    "face": ("au", "va", "expression", "blendshapes", "rotation", "translation", "pixels"),
+    "face": (
+        *("au", "va", "expression", "blendshapes", "rotation", "translation", "pixels"),
+        *("confidence", "measured"),
+    ),
     "speech": ("mfcc78", "logmel", "energy", "pitch", "voice", "wav2vec2"),
 }
 """Names that stand for several channels in `select`, `without` and `drop`."""
