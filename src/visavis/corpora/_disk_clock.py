@@ -17,12 +17,15 @@ import torch
 from torch import Tensor
 
 from visavis.behaviour import Behaviour, Word
-from visavis.channels import FPS, Channel
+from visavis.channels import FPS, Channel, Layout
 from visavis.errors import InputError
 
 
-def resample(behaviour: Behaviour, fps: float = FPS) -> Behaviour:
+def resample(behaviour: Behaviour, fps: float = FPS, *, frames: int | None = None) -> Behaviour:
     """The behaviour [..., T, ...] at `fps`; its length is round(frames * fps / its own fps).
+
+    `frames` sets the length where another clip has already settled it; past the end the last
+    frame stands.
 
     Words and source keep their seconds.
 
@@ -31,9 +34,10 @@ def resample(behaviour: Behaviour, fps: float = FPS) -> Behaviour:
     """
     if not 0.0 < fps < float("inf"):
         raise InputError(f"fps is {fps}; give a positive number of frames a second.")
-    if behaviour.fps == fps:
+    if frames is None:
+        frames = max(1, round(behaviour.frames * fps / behaviour.fps))
+    if behaviour.fps == fps and behaviour.frames == frames:
         return behaviour
-    frames = max(1, round(behaviour.frames * fps / behaviour.fps))
     return replace(_sampled(behaviour, frames, behaviour.fps / fps), fps=fps)
 
 
@@ -62,6 +66,23 @@ def stretch(behaviour: Behaviour, frames: int) -> Behaviour:
         if isinstance(w, Word)
     )
     return replace(_sampled(behaviour, frames, 1.0 / factor), words=words)
+
+
+def beside(first: Behaviour, second: Behaviour) -> Behaviour:
+    """The channels of two behaviours of one person, of equal length and clock, in one.
+
+    Raises:
+        InputError: they differ in frames, or one channel is in both.
+    """
+    return replace(
+        first,
+        channels={**first.channels, **second.channels},
+        layout=Layout((*first.layout.channels, *second.layout.channels), first.layout.convention),
+        observed={**first.observed, **second.observed},
+        derived=first.derived | second.derived,
+        words=first.words or second.words,
+        source=first.source or second.source,
+    )
 
 
 def _sampled(behaviour: Behaviour, frames: int, step: float) -> Behaviour:

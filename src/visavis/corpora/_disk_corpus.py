@@ -16,6 +16,7 @@ from torch import Tensor
 
 from visavis.appropriate import AppropriateMap
 from visavis.behaviour import Behaviour
+from visavis.corpora._disk_clock import stretch
 from visavis.corpora._disk_root import digest
 from visavis.corpora._problems import Problem
 from visavis.dyad import Dyad
@@ -182,6 +183,20 @@ class DiskCorpus(ABC):
     def listener(self, id: str) -> Behaviour:
         """The listener of a dyad by its id, as `collate` wants targets and histories."""
         return self.sides(self._clips[self.index(id)])[1]
+
+    def targets(self, id: str, labels: AppropriateMap | None = None) -> tuple[Behaviour, ...]:
+        """The appropriate reactions to a dyad's speaker, the paired one first, all brought to
+        its length by `_disk_clock.stretch`: what `evaluate_behaviours` wants.
+
+        Args:
+            id: of the dyad.
+            labels: a map of this corpus; default `self.labels`. A drawn one (`labels.draw(10)`)
+                gives the reactions that were drawn, as the `mars` protocol has ten.
+        """
+        labels = self.labels if labels is None else labels
+        paired = self.listener(id)
+        others = (self.listener(other) for other in labels.targets(id)[1:])
+        return (paired, *(stretch(other, paired.frames) for other in others))
 
     @cached_property
     def _meetings(self) -> dict[str, list[Clip]]:

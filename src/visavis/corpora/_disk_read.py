@@ -94,16 +94,24 @@ def _frames_in(shape: tuple[int, ...], width: int, name: str) -> int:
     return frames
 
 
-def npy_frames(path: str | Path, *, width: int) -> int:
-    """How many frames `read_npy(path, width=width)` would give, from the header alone.
+def npy_shape(path: str | Path) -> tuple[int, ...]:
+    """The shape of the array in an npy file, from its header alone.
 
     Raises:
         InputError: as `read_npy`.
     """
     found = existing_file(path, wanted="an array (.npy)")
     with found.open("rb") as file:
-        shape, _, _ = _header(file, found.stat().st_size, str(found))
-    return _frames_in(shape, width, str(found))
+        return _header(file, found.stat().st_size, str(found))[0]
+
+
+def npy_frames(path: str | Path, *, width: int) -> int:
+    """How many frames `read_npy(path, width=width)` would give, from the header alone.
+
+    Raises:
+        InputError: as `read_npy`.
+    """
+    return _frames_in(npy_shape(path), width, str(path))
 
 
 def read_text(path: str | Path, *, wanted: str = "a text file") -> str:
