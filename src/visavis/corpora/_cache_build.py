@@ -1,0 +1,249 @@
+"""Filling a cache: any number of processes at once, any of which may be killed at any moment.
+
+A shard appears whole, by renaming, or not at all; which dyads it holds is fixed before the first
+is written. So two processes can at worst do the same work twice and get the same file. A lock on
+one byte of a file, a byte a shard, keeps them from doing so; the system takes it back from a
+process that dies. Where a file system has no locks, the work is done twice and is still right.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from visavis.corpora._cache_content import Contents
+from visavis.corpora._cache_shard import FORMAT, Shard, write_shard
+from visavis.errors import InputError
+from visavis.files import atomic_path
+
+if TYPE_CHECKING:
+    from visavis.corpora._base import Corpus
+
+logger = logging.getLogger("visavis")
+
+Progress = Callable[[int, int | None], None]
+Rows = tuple[tuple[str, ...], ...]
+
+_WAIT_S = 0.05
+_IN_THIS_PROCESS = threading.Lock()
+"""Locks on a file hold between processes only; this one holds between threads."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which dyads lie in which shard of which cache."""
+
+    folder: Path
+    key: str
+    shards: tuple[tuple[int, ...], ...]
+    """Places in the corpus, a tuple a shard."""
+
+    def path(self, shard: int) -> Path:
+        return self.folder / f"shard-{shard:05d}.safetensors"
+
+    @property
+    def index(self) -> Path:
+        return self.folder / "index.json"
+
+    @property
+    def clips(self) -> int:
+        return sum(map(len, self.shards))
+
+
+def sources_of(corpus: Corpus, index: int) -> tuple[Path, ...]:
+    """The files that a dyad is parsed from; none for a corpus that does not say, or is made up."""
+    sources = getattr(corpus, "sources", None)
+    return tuple(Path(p) for p in sources(index)) if sources is not None else ()
+
+
+def together(corpus: Corpus, size: int) -> tuple[tuple[int, ...], ...]:
+    """Shards of `size` places; dyads that are parsed from the same files come side by side.
+
+    So the two views of one clip (who speaks, who listens) share a shard, which stores it once.
+    """
+    group: dict[Path, int] = {}
+    parent = list(range(len(corpus)))
+
+    def head(i: int) -> int:
+        while parent[i] != i:
+            parent[i] = parent[parent[i]]
+            i = parent[i]
+        return i
+
+    for i in range(len(corpus)):
+        for path in sources_of(corpus, i):
+            first = head(group.setdefault(path, i))
+            parent[head(i)] = first
+    order = sorted(range(len(corpus)), key=lambda i: (head(i), i))
+    return tuple(tuple(order[at : at + size]) for at in range(0, len(order), size))
+
+
+# ---------------------------------------------------------------------- what is there
+
+
+def missing(plan: Plan, corpus: Corpus, contents: Contents | None) -> list[int]:
+    """Shards that are not there, not whole, or parsed from files that have changed since.
+
+    Without `contents` the files are not looked at.
+    """
+    known = _index(plan)
+    return [
+        shard
+        for shard in range(len(plan.shards))
+        if not _sound(plan, shard, corpus, contents, stored=known.get(shard))
+    ]
+
+
+def _sound(
+    plan: Plan,
+    shard: int,
+    corpus: Corpus,
+    contents: Contents | None,
+    *,
+    stored: tuple[int, Rows] | None = None,
+) -> bool:
+    """Whether a shard is whole and holds its dyads as their files are now.
+
+    What the index says of it (`stored`) is believed if the shard has the size it had.
+    """
+    members = plan.shards[shard]
+    try:
+        if stored is None or plan.path(shard).stat().st_size != stored[0]:
+            opened = Shard(plan.path(shard), key=plan.key)
+            if opened.ids != tuple(corpus.ids[i] for i in members):
+                return False
+            stored = (0, opened.contents)
+    except (InputError, OSError):
+        return False
+    return contents is None or stored[1] == _contents(corpus, members, contents)
+
+
+def _contents(corpus: Corpus, members: Sequence[int], contents: Contents) -> Rows:
+    return tuple(tuple(contents.of(p) for p in sources_of(corpus, i)) for i in members)
+
+
+def _index(plan: Plan) -> dict[int, tuple[int, Rows]]:
+    """Size and contents of each shard, as the last complete build left them."""
+    try:
+        data = json.loads(plan.index.read_text("utf-8"))
+        if data["format"] != FORMAT or data["key"] != plan.key:
+            return {}
+        return {
+            number: (int(size), tuple(tuple(map(str, row)) for row in rows))
+            for number, (size, rows) in enumerate(data["shards"])
+        }
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}  # the shards say the same; it is written again
+
+
+def write_index(plan: Plan, about: dict[str, Any]) -> None:
+    """Sum up a complete cache in one file, so that opening it reads no shard."""
+    rows = []
+    for shard in range(len(plan.shards)):
+        opened = Shard(plan.path(shard), key=plan.key)
+        rows.append([plan.path(shard).stat().st_size, opened.contents])
+    text = json.dumps({"format": FORMAT, "key": plan.key, **about, "shards": rows})
+    with atomic_path(plan.index) as temporary:
+        temporary.write_text(text, "utf-8")
+
+
+# ---------------------------------------------------------------------- writing
+
+
+def fill(
+    plan: Plan,
+    corpus: Corpus,
+    shards: Sequence[int],
+    contents: Contents,
+    *,
+    progress: Progress | None = None,
+) -> None:
+    """Write the given shards, leaving alone what another process is writing, then wait for it.
+
+    Raises:
+        InputError: a clip cannot be parsed or kept, or the disk is full; whole shards stay.
+    """
+    done = plan.clips - sum(len(plan.shards[s]) for s in shards)
+    waiting = list(shards)
+    with _IN_THIS_PROCESS, _locks(plan.folder / "locks") as claim:
+        while waiting:
+            left = []
+            for shard in waiting:
+                with claim(shard) as mine:
+                    if not mine:
+                        left.append(shard)
+                        continue
+                    if not _sound(plan, shard, corpus, contents):
+                        _sweep(plan, shard)
+                        _write(plan, shard, corpus, contents)
+                done += len(plan.shards[shard])
+                if progress is not None:
+                    progress(done, plan.clips)
+            if len(left) == len(waiting):
+                time.sleep(_WAIT_S)
+            waiting = left
+
+
+def _write(plan: Plan, shard: int, corpus: Corpus, contents: Contents) -> None:
+    dyads, rows = [], []
+    for i in plan.shards[shard]:
+        files = sources_of(corpus, i)
+        before = contents.again(files)
+        try:
+            dyads.append(corpus[i])
+        except InputError as error:
+            raise InputError(
+                f"{corpus.ids[i]} cannot be cached: {error} `visavis corpus check` lists all."
+            ) from error
+        if contents.again(files) != before:
+            raise InputError(f"the files of {corpus.ids[i]} change while they are read.")
+        rows.append(before)
+    try:
+        write_shard(plan.path(shard), dyads, key=plan.key, contents=rows)
+    except (InputError, OSError) as error:
+        raise InputError(
+            f"{error} The shards that are whole stay in {plan.folder}, and the next run goes on "
+            "from them."
+        ) from error
+
+
+def _sweep(plan: Plan, shard: int) -> None:
+    """Remove what killed writers of a shard left; only its lock's holder may."""
+    for leftover in plan.folder.glob(f".{plan.path(shard).stem}-*"):
+        leftover.unlink(missing_ok=True)
+
+
+@contextmanager
+def _locks(path: Path) -> Iterator[Any]:
+    """A function that claims one byte of a file: `with claim(shard) as mine`."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+
+    @contextmanager
+    def claim(shard: int) -> Iterator[bool]:
+        try:
+            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, shard)
+        except (BlockingIOError, PermissionError):
+            yield False
+            return
+        except OSError as error:
+            logger.debug("no locks on %s (%s); work may be done twice", path, error)
+            yield True
+            return
+        try:
+            yield True
+        finally:
+            fcntl.lockf(handle, fcntl.LOCK_UN, 1, shard)
+
+    try:
+        yield claim
+    finally:
+        os.close(handle)
