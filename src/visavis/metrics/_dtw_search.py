@@ -80,37 +80,73 @@ def group_of(x: SequenceSet, y: SequenceSet, number: int, columns: slice, weight
     )
 
 
-def nearest(groups: Sequence[Group], x_of: I64, candidates: I64) -> F64:
-    """Least summed distance of the predictions `x_of` [P] to `candidates` [P, G] (-1: none)."""
-    order = sorted(groups, key=lambda group: group.x.depth)
-    absent = candidates < 0
-    lower = np.zeros((len(order), *candidates.shape))
-    upper = np.full_like(lower, np.inf)
-    here = np.nonzero(~absent)
-    for number, group in enumerate(order):
-        lower[number][here] = group.floors(x_of[here[0]], candidates[here])
-    done = np.zeros(candidates.shape, np.int64)  # groups computed so far
-    while True:
-        low = np.where(absent, np.inf, lower.sum(0))
-        reach = upper.sum(0).min(1)
-        rows, columns = _next(low, (low <= reach[:, None]) & ~absent & (done < len(order)))
-        if not len(rows):
-            break
-        stage = done[rows, columns]
-        for number, group in enumerate(order):
-            r, c = rows[stage == number], columns[stage == number]
-            if len(r):
-                low, high = group.bounds(x_of[r], candidates[r, c])
-                lower[number, r, c] = np.maximum(lower[number, r, c], low)
-                upper[number, r, c] = high
-        done[rows, columns] += 1
-    rows, columns = np.nonzero((low <= reach[:, None]) & ~absent)
-    total = np.zeros(len(rows))
-    for group in groups:
-        total += group.distances(x_of[rows], candidates[rows, columns])
-    least = np.full(len(candidates), np.inf)
-    np.minimum.at(least, rows, total)
-    return least
+def nearest(
+    groups: Sequence[Group], x_of: I64, candidates: I64, *, each_group: bool = False
+) -> F64:
+    """Least summed distance of the predictions `x_of` [P] to `candidates` [P, G] (-1: none).
+
+    [1, P], or with `each_group` [1 + groups, P]: then also the least of each group alone. A group
+    of a pair is computed at most once, whichever of the minima needs it.
+    """
+    bounds = _Bounds(groups, x_of, candidates)
+    alone = [(number,) for number in range(len(groups))] if each_group else []
+    whole = tuple(range(len(groups)))
+    for goal in (*alone, whole):  # what the parts need is needed anyway, and bounds the whole
+        bounds.narrow(goal)
+    return bounds.least([whole, *alone])
+
+
+class _Bounds:
+    """What is known of the distance of every prediction, candidate and group."""
+
+    def __init__(self, groups: Sequence[Group], x_of: I64, candidates: I64) -> None:
+        self.groups, self.x_of, self.candidates = groups, x_of, candidates
+        self.absent = candidates < 0
+        self.lower = np.zeros((len(groups), *candidates.shape))
+        self.upper = np.full_like(self.lower, np.inf)
+        self.done = np.zeros(self.lower.shape, np.bool_)
+        here = np.nonzero(~self.absent)
+        for number, group in enumerate(groups):
+            self.lower[number][here] = group.floors(x_of[here[0]], candidates[here])
+
+    def narrow(self, goal: tuple[int, ...]) -> None:
+        """Compute groups until no candidate may win the sum over `goal` on a guess."""
+        order = np.array(sorted(goal, key=lambda number: self.groups[number].x.depth))
+        while True:
+            low, open_ = self._open(goal)
+            rows, columns = _next(low, open_ & ~self.done[order].all(0))
+            if not len(rows):
+                return
+            cheapest = order[self.done[order][:, rows, columns].argmin(0)]
+            for number in goal:
+                r, c = rows[cheapest == number], columns[cheapest == number]
+                if not len(r):
+                    continue
+                found = self.groups[number].bounds(self.x_of[r], self.candidates[r, c])
+                self.lower[number, r, c] = np.maximum(self.lower[number, r, c], found[0])
+                self.upper[number, r, c] = found[1]
+                self.done[number, r, c] = True
+
+    def _open(self, goal: tuple[int, ...]) -> tuple[F64, Flags]:
+        """Lower bounds of the sum over `goal`, and which candidates may still have the least."""
+        low = np.where(self.absent, np.inf, sum(self.lower[n] for n in goal))
+        reach = sum(self.upper[n] for n in goal).min(1)
+        return low, (low <= reach[:, None]) & ~self.absent
+
+    def least(self, goals: Sequence[tuple[int, ...]]) -> F64:
+        """The least sum over each goal, from distances to `TOLERANCE`: [goals, P]."""
+        winners = [self._open(goal)[1] for goal in goals]
+        exact = np.full(self.lower.shape, np.inf)
+        for number, group in enumerate(self.groups):
+            of_interest = [won for won, goal in zip(winners, goals, strict=True) if number in goal]
+            r, c = np.nonzero(np.logical_or.reduce(of_interest))
+            exact[number, r, c] = group.distances(self.x_of[r], self.candidates[r, c])
+        return np.stack(
+            [
+                np.where(won, sum(exact[n] for n in goal), np.inf).min(1)
+                for won, goal in zip(winners, goals, strict=True)
+            ]
+        )
 
 
 def _next(low: F64, open_: Flags) -> tuple[I64, I64]:

@@ -49,10 +49,10 @@ def torch_costs(x: Tensor, y: Tensor, x_frames: Tensor, y_frames: Tensor) -> Ten
 
 
 def torch_distances(
-    x: SequenceSet, y: SequenceSet, groups: Groups, x_of: I64, y_of: I64, device: str
+    x: SequenceSet, y: SequenceSet, groups: Groups, x_of: I64, y_of: I64, device: torch.device
 ) -> F64:
-    """Weighted sum over `groups` of the DTW of the pairs (x_of[n], y_of[n]), all finite, [n]."""
-    total = np.zeros(len(x_of))
+    """Weighted DTW of each of `groups` of the pairs (x_of[n], y_of[n]), all finite, [groups, n]."""
+    found = np.zeros((len(groups), len(x_of)))
     for number, (columns, weight) in enumerate(groups):
         left, right = (_padded(side, number, columns, device) for side in (x, y))
         entries = max(left[0][0].numel(), right[0][0].numel())
@@ -60,11 +60,13 @@ def torch_distances(
             stop = start + max(1, BUDGET // entries)
             i, j = (torch.as_tensor(of[start:stop], device=device) for of in (x_of, y_of))
             cost = torch_costs(left[0][i], right[0][j], left[1][i], right[1][j])
-            total[start:stop] += weight * cost.sqrt().cpu().numpy()
-    return total
+            found[number, start:stop] = weight * cost.sqrt().cpu().numpy()
+    return found
 
 
-def _padded(side: SequenceSet, group: int, columns: slice, device: str) -> tuple[Tensor, Tensor]:
+def _padded(
+    side: SequenceSet, group: int, columns: slice, device: torch.device
+) -> tuple[Tensor, Tensor]:
     """[sequences, most frames, D] float64 with zeros at the ends, and the frames of each."""
     lengths = side.lengths[group]
     parts = [

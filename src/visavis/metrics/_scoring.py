@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from visavis.errors import InputError
 from visavis.metrics._clip import means, stacked, with_group_means
+from visavis.metrics._device import Where
 from visavis.metrics._sources import Clip, Source
 from visavis.metrics.ccc import constant_channels
 from visavis.metrics.diversity import (
@@ -26,7 +27,7 @@ from visavis.metrics.diversity import (
     within,
 )
 from visavis.metrics.frcorr import frcorr
-from visavis.metrics.frdist import appropriate_distances
+from visavis.metrics.frdist import distances_of_clips, score_names
 from visavis.metrics.mae import mae
 from visavis.metrics.protocol import Protocol
 from visavis.metrics.scores import Counts, Scores
@@ -38,20 +39,22 @@ Row = dict[str, float]
 
 _CHUNK = 16
 """Clips a task: a fixed number, so that sums do not depend on how many threads there are."""
+_FAR_CHUNK = 64
+"""The same on another device, which needs many pairs at once; its memory is bounded further in."""
 
 
-def score_clip(clip: Clip, protocol: Protocol, metrics: Sequence[str]) -> Row:
+def score_clip(clip: Clip, protocol: Protocol, metrics: Sequence[str], where: Where = None) -> Row:
     """Every score of one clip but FRDist and FRDvs, which take many clips at once."""
     row: Row = {}
     _, frames, width = clip.pred.shape
     if {"FRDiv", "FRVar"} & set(metrics):
-        diversity, variance = within(clip.pred)
+        diversity, variance = within(clip.pred, where)
     for name in metrics:
         if name in ("FRCorr", "MAE"):
             targets = stacked(clip.targets, frames, width)
-            row |= (frcorr if name == "FRCorr" else mae)(clip.pred, targets, protocol)
+            row |= (frcorr if name == "FRCorr" else mae)(clip.pred, targets, protocol, where)
         elif name == "FRSyn":
-            row |= frsyn(clip.pred, clip.speaker, protocol)
+            row |= frsyn(clip.pred, clip.speaker, protocol, where)
         elif name == "FRDiv":
             row |= by_group("FRDiv", diversity, protocol)
         elif name == "FRVar":
@@ -59,37 +62,32 @@ def score_clip(clip: Clip, protocol: Protocol, metrics: Sequence[str]) -> Row:
     return row
 
 
-def frdist_rows(clips: Sequence[Clip], protocol: Protocol) -> list[Row]:
+def frdist_rows(clips: Sequence[Clip], protocol: Protocol, where: Where = None) -> list[Row]:
     """FRDist of some clips at once, which fills the vectors of the search; NaN where undefined."""
     samples, _, width = clips[0].pred.shape
-    whole = protocol.warps(width)
-    if whole is None:
+    warps, names = protocol.warps(width), score_names(protocol, width)
+    if warps is None:
         return [{"FRDist": float("nan")} for _ in clips]
-    ways = {"FRDist": whole}
-    if protocol.strict:
-        for group in protocol.groups(width):
-            ways[f"FRDist/{group.name}"] = ((group.columns, group.weight),)
     # a sequence without a single value has no path: NaN for its clip, not an end to all scores
-    columns = [group for way in ways.values() for group, _ in way]
-    empty = [_has_empty(clip, columns) for clip in clips]
+    empty = [_has_empty(clip, [group for group, _ in warps]) for clip in clips]
     if any(empty):
         kept = iter(
-            frdist_rows([c for c, e in zip(clips, empty, strict=True) if not e], protocol)
+            frdist_rows([c for c, e in zip(clips, empty, strict=True) if not e], protocol, where)
             if not all(empty)
             else []
         )
-        lost = dict.fromkeys(ways, float("nan"))
-        return [dict(lost) if e else next(kept) for e in empty]
+        return [dict.fromkeys(names, float("nan")) if e else next(kept) for e in empty]
     ends = np.cumsum([0, *(len(clip.targets) for clip in clips)])
     suits = [np.arange(start, stop) for start, stop in pairwise(ends)]
     targets = [target for clip in clips for target in clip.targets]
     pred = [list(clip.pred) for clip in clips]
-    rows: list[Row] = [{} for _ in clips]
-    for name, way in ways.items():
-        totals = appropriate_distances(pred, targets, suits, way).sum(axis=1)
-        for row, total in zip(rows, totals, strict=True):
-            row[name] = protocol.join(float(total), samples)
-    return rows
+    found = distances_of_clips(
+        pred, targets, suits, warps, where=where, each_group=protocol.strict
+    ).sum(axis=1)
+    return [
+        {n: protocol.join(float(v), samples) for n, v in zip(names, row, strict=True)}
+        for row in found
+    ]
 
 
 def _has_empty(clip: Clip, columns: Sequence[slice]) -> bool:
@@ -151,31 +149,34 @@ def run(
     per_clip: bool,
     workers: int | None,
     progress: Progress | None,
+    where: Where = None,
 ) -> Scores:
-    """Score all clips of `source`."""
+    """Score all clips of `source`; on a device other than the processor (`where`) in one thread."""
     protocol, clips = source.protocol, len(source)
+    step = _CHUNK if where is None else _FAR_CHUNK
     reference = source.clip(0).pred
 
     def work(start: int) -> tuple[list[Row], BetweenClips, Counts]:
-        rows, between, counts = [], BetweenClips(reference), Counts()
-        some = [source.clip(index) for index in range(start, min(start + _CHUNK, clips))]
+        rows, between, counts = [], BetweenClips(reference, where), Counts()
+        some = [source.clip(index) for index in range(start, min(start + step, clips))]
         for index, clip in enumerate(some, start):
             try:
-                rows.append(score_clip(clip, protocol, metrics))
+                rows.append(score_clip(clip, protocol, metrics, where))
             except InputError as error:
                 raise InputError(f"clip {index}: {error}") from error
             counts += count(clip, protocol)
             if "FRDvs" in metrics:
                 between.add(clip.pred)
         if "FRDist" in metrics:
-            distances = frdist_rows(some, protocol)
+            distances = frdist_rows(some, protocol, where)
             rows = [row | more for row, more in zip(rows, distances, strict=True)]
         return rows, between, counts
 
     rows: list[Row] = []
     between, counts = BetweenClips(reference), Counts()
-    with ThreadPoolExecutor(workers or cores()) as pool:
-        for some_rows, some_between, some_counts in pool.map(work, range(0, clips, _CHUNK)):
+    threads = (workers or cores()) if where is None else 1
+    with ThreadPoolExecutor(threads) as pool:
+        for some_rows, some_between, some_counts in pool.map(work, range(0, clips, step)):
             rows += some_rows
             between.merge(some_between)
             counts += some_counts

@@ -9,12 +9,18 @@ a channel, so a pair costs T multiplications a channel instead of two passes ove
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from visavis._jit import compiled
 from visavis.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from visavis.metrics._device import Where
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -29,8 +35,8 @@ _BLOCK = 32
 class Moments:
     """S sequences of D channels, centred once for any number of comparisons."""
 
-    centred: F64
-    """[D, S, T], each sequence less its mean."""
+    centred: F64 | Tensor
+    """[D, S, T], each sequence less its mean; a tensor where torch computes."""
     mean: F64
     """[S, D]"""
     variance: F64
@@ -40,15 +46,19 @@ class Moments:
 
     @property
     def frames(self) -> int:
-        return len(self.centred[0, 0])
+        return int(self.centred.shape[2])
 
 
-def moments(sequences: Real) -> Moments:
-    """Moments of `sequences` [S, T, D]; T of at least 1."""
+def moments(sequences: Real, where: Where = None) -> Moments:
+    """Moments of `sequences` [S, T, D], T of at least 1; `where` is None for the processor."""
     if sequences.ndim != 3 or 0 in sequences.shape:
         raise InputError(
             f"sequences of shape {list(sequences.shape)}: wanted [S, T, D], none of them 0."
         )
+    if where is not None:
+        from visavis.metrics._torch_moments import torch_moments
+
+        return Moments(*torch_moments(sequences, where))
     count, frames, width = sequences.shape
     centred = np.empty((width, count, frames))
     mean, variance = np.empty((count, width)), np.empty((count, width))
@@ -95,7 +105,13 @@ def _moments(x: Real, centred: F64, mean: F64, variance: F64, constant: Flags) -
                     centred[d, s, t] *= 0.0
 
 
-def ccc_matrix(pred: Real | Moments, targets: Real | Moments, *, epsilon: float = 1e-8) -> F64:
+def ccc_matrix(
+    pred: Real | Moments,
+    targets: Real | Moments,
+    *,
+    epsilon: float = 1e-8,
+    device: str = "cpu",
+) -> F64:
     """CCC of `pred` [M, T, D] with `targets` [G, T, D]: [M, G, D], float64.
 
     A channel that is constant in either scores 0; a value that is not finite makes NaN.
@@ -104,12 +120,19 @@ def ccc_matrix(pred: Real | Moments, targets: Real | Moments, *, epsilon: float 
         epsilon: added to the denominator. Where it vanishes in float32 (below 1e-46) a pair that
             is constant and equal gives what float32 arithmetic gives, NaN as a rule: ReactFace's
             released code under NumPy 2.
+        device: "cpu" or a GPU such as "cuda"; both compute in float64. Moments stay where they
+            were made.
 
     Raises:
-        InputError: T or D differ.
+        InputError: T or D differ, or the device is not there.
     """
-    x = pred if isinstance(pred, Moments) else moments(pred)
-    y = targets if isinstance(targets, Moments) else moments(targets)
+    where = None
+    if device != "cpu":
+        from visavis.metrics._device import device_named
+
+        where = device_named(device)
+    x = pred if isinstance(pred, Moments) else moments(pred, where)
+    y = targets if isinstance(targets, Moments) else moments(targets, where)
     if x.frames != y.frames:
         raise InputError(
             f"axis T must agree: predictions have {x.frames} frames, targets {y.frames}. "
@@ -120,7 +143,7 @@ def ccc_matrix(pred: Real | Moments, targets: Real | Moments, *, epsilon: float 
             f"axis D must agree: predictions have {x.centred.shape[0]} channels, "
             f"targets {y.centred.shape[0]}."
         )
-    covariance = np.matmul(x.centred, y.centred.transpose(0, 2, 1)).transpose(1, 2, 0)
+    covariance = _products(x, y).transpose(1, 2, 0)
     apart = x.mean[:, None] - y.mean
     below = x.variance[:, None] + y.variance + apart * apart
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -131,6 +154,19 @@ def ccc_matrix(pred: Real | Moments, targets: Real | Moments, *, epsilon: float 
         if np.float32(epsilon) == 0.0:
             _underflow(found, both, x, y)
     return found
+
+
+def _products(x: Moments, y: Moments) -> F64:
+    """Sum over time of every pair of centred sequences, [D, M, G]."""
+    ours, theirs = x.centred, y.centred
+    if isinstance(ours, np.ndarray) and isinstance(theirs, np.ndarray):
+        found: F64 = np.matmul(ours, theirs.transpose(0, 2, 1))
+        return found
+    if isinstance(ours, np.ndarray) or isinstance(theirs, np.ndarray):
+        raise InputError("moments of predictions and targets lie on different devices.")
+    from visavis.metrics._torch_moments import torch_products
+
+    return torch_products(ours, theirs)
 
 
 def _underflow(found: F64, both: Flags, x: Moments, y: Moments) -> None:

@@ -21,27 +21,31 @@ from torch import Tensor
 from visavis._jit import compiled
 from visavis.errors import InputError
 from visavis.metrics._clip import PerClip, real_array, with_group_means
+from visavis.metrics._device import Where, device_named, device_of
+from visavis.metrics._torch_moments import on_device
 from visavis.metrics.protocol import Protocol
 
 Real = NDArray[np.floating]
 F64 = NDArray[np.float64]
 
 
-def sample_diversity(pred: Real) -> F64:
+def sample_diversity(pred: Real, *, device: str = "cpu") -> F64:
     """Mean squared difference of two different samples of `pred` [K, T, D], by channel: [D].
 
     0 for one sample, as published.
     """
-    return within(pred)[0]
+    return within(pred, device_named(device))[0]
 
 
-def variance_over_time(pred: Real) -> F64:
+def variance_over_time(pred: Real, *, device: str = "cpu") -> F64:
     """Unbiased variance over time, mean over samples, by channel: [D]; NaN for one frame."""
-    return within(pred)[1]
+    return within(pred, device_named(device))[1]
 
 
-def within(pred: Real) -> tuple[F64, F64]:
+def within(pred: Real, where: Where = None) -> tuple[F64, F64]:
     """`sample_diversity` and `variance_over_time` of [K, T, D] in one pass, [D] each."""
+    if where is not None:
+        return _torch_within(on_device(pred, where))
     diversity, variance = np.zeros(pred.shape[2]), np.zeros(pred.shape[2])
     _within(np.ascontiguousarray(pred), diversity, variance)
     return diversity, variance
@@ -74,25 +78,55 @@ def _within(x: Real, diversity: F64, variance: F64) -> None:
         variance[d] /= samples
 
 
-class BetweenClips:
-    """Sums over clips from which FRDvs follows, about a reference clip [K, T, D]."""
+def _torch_within(x: Tensor) -> tuple[F64, F64]:
+    """The sums of `_within`, about the same frames and samples, [K, T, D] float64."""
+    samples, frames, _ = x.shape
+    over_time, over_samples = x - x[:, :1], x - x[:1]
+    energy = over_time.square().sum(1) - over_time.sum(1).square() / frames
+    variance = (energy / (frames - 1)).mean(0)  # 0/0 for one frame
+    apart = 2 * samples * over_samples.square().sum(0) - 2 * over_samples.sum(0).square()
+    diversity = apart.sum(0) / (max(samples * (samples - 1), 1) * frames)
+    if samples == 1:
+        diversity = torch.zeros_like(diversity)
+    return diversity.cpu().numpy(), variance.cpu().numpy()
 
-    def __init__(self, reference: Real) -> None:
+
+class BetweenClips:
+    """Sums over clips from which FRDvs follows, about a reference clip [K, T, D].
+
+    With `where` they are added up on that device.
+    """
+
+    def __init__(self, reference: Real, where: Where = None) -> None:
         self.reference = np.ascontiguousarray(reference)
-        self.sums = np.zeros(reference.shape)
         self.squares = np.zeros(reference.shape[2])
         self.clips = 0
+        self._sums = np.zeros(reference.shape)
+        self._far: tuple[Tensor, Tensor] | None = None
+        if where is not None:  # the sums, and what they are taken about
+            self._far = on_device(self._sums, where), on_device(self.reference, where)
+
+    @property
+    def sums(self) -> F64:
+        """Sum over clips of what they are off the reference, [K, T, D]."""
+        return self._sums if self._far is None else self._far[0].cpu().numpy()
 
     def add(self, pred: Real) -> None:
         """Count one clip [K, T, D]."""
-        if pred.shape != self.sums.shape:
-            raise InputError(uneven(pred.shape, self.sums.shape))
-        _between(np.ascontiguousarray(pred), self.reference, self.sums, self.squares)
+        if pred.shape != self.reference.shape:
+            raise InputError(uneven(pred.shape, self.reference.shape))
+        if self._far is not None:
+            sums, origin = self._far
+            off = on_device(pred, origin.device) - origin
+            sums += off
+            self.squares += off.square().sum(dim=(0, 1)).cpu().numpy()
+        else:
+            _between(np.ascontiguousarray(pred), self.reference, self._sums, self.squares)
         self.clips += 1
 
     def merge(self, other: BetweenClips) -> None:
-        """Take in the clips of `other`, which has the same reference."""
-        self.sums += other.sums
+        """Take in the clips of `other`, which has the same reference; this one has no `where`."""
+        self._sums += other.sums
         self.squares += other.squares
         self.clips += other.clips
 
@@ -176,7 +210,8 @@ class FRDiv(PerClip):
         ours = real_array("pred", pred, "KTD", self.protocol)
         if self.protocol.strict and len(ours) < 2:
             raise InputError(ONE_SAMPLE)
-        self.add(by_group("FRDiv", sample_diversity(ours), self.protocol), ours.shape[2])
+        channels = within(ours, device_of(self.device, pred))[0]
+        self.add(by_group("FRDiv", channels, self.protocol), ours.shape[2])
 
 
 class FRVar(PerClip):
@@ -194,7 +229,8 @@ class FRVar(PerClip):
         ours = real_array("pred", pred, "KTD", self.protocol)
         if self.protocol.strict and ours.shape[1] < 2:
             raise InputError(ONE_FRAME)
-        self.add(by_group("FRVar", variance_over_time(ours), self.protocol), ours.shape[2])
+        channels = within(ours, device_of(self.device, pred))[1]
+        self.add(by_group("FRVar", channels, self.protocol), ours.shape[2])
 
 
 class FRDvs(PerClip):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from visavis.channels import GROUPS, STANDARD
 from visavis.errors import InputError, nearest
+from visavis.metrics._device import device_named
 from visavis.metrics._scoring import Progress, run, undefined
 from visavis.metrics._sources import Source, from_arrays, from_lists
 from visavis.metrics.protocol import METRICS, Protocol, protocol_named
@@ -36,6 +37,7 @@ def evaluate_arrays(
     metrics: Sequence[str] | None = None,
     per_clip: bool = False,
     workers: int | None = None,
+    device: str = "cpu",
     progress: Progress | None = None,
 ) -> Scores:
     """Scores of N clips of one length.
@@ -49,6 +51,7 @@ def evaluate_arrays(
         metrics: which scores; default: all the protocol defines.
         per_clip: also each clip's share of FRDvs (a second pass); the rest is always there.
         workers: threads; default: as many as there are cores.
+        device: "cpu", or a GPU such as "cuda": batched torch in float64, the same numbers.
         progress: called with (clips done, clips).
 
     Returns:
@@ -56,8 +59,8 @@ def evaluate_arrays(
 
     Raises:
         InputError: shapes that do not agree (the axis is named), an unknown protocol or score, a
-            clip without an appropriate reaction, a bad matrix; `corrected`: a value that is not
-            finite, or a score that these clips do not define.
+            clip without an appropriate reaction, a bad matrix, a device that is not there;
+            `corrected`: a value that is not finite, or a score that these clips do not define.
 
     Warns:
         ProtocolWarning: once, counting values that are not finite, constant channels and clips
@@ -65,7 +68,7 @@ def evaluate_arrays(
     """
     chosen = protocol_named(protocol)
     source = from_arrays(pred, gt, speaker, neighbour, chosen, LABELS)
-    return _scores(source, metrics, per_clip, workers, progress)
+    return _scores(source, metrics, per_clip, workers, device, progress)
 
 
 def evaluate_lists(
@@ -77,6 +80,7 @@ def evaluate_lists(
     metrics: Sequence[str] | None = None,
     per_clip: bool = False,
     workers: int | None = None,
+    device: str = "cpu",
     progress: Progress | None = None,
 ) -> Scores:
     """Scores of N clips whose lengths may differ.
@@ -92,7 +96,7 @@ def evaluate_lists(
     """
     chosen = protocol_named(protocol)
     source = from_lists(pred, targets, speaker, chosen, LABELS)
-    return _scores(source, metrics, per_clip, workers, progress)
+    return _scores(source, metrics, per_clip, workers, device, progress)
 
 
 def evaluate_behaviours(
@@ -105,6 +109,7 @@ def evaluate_behaviours(
     metrics: Sequence[str] | None = None,
     per_clip: bool = False,
     workers: int | None = None,
+    device: str = "cpu",
     progress: Progress | None = None,
 ) -> Scores:
     """Scores of N clips given as behaviours.
@@ -129,6 +134,7 @@ def evaluate_behaviours(
         metrics=metrics,
         per_clip=per_clip,
         workers=workers,
+        device=device,
         progress=progress,
     )
 
@@ -144,12 +150,14 @@ def _scores(
     metrics: Sequence[str] | None,
     per_clip: bool,
     workers: int | None,
+    device: str,
     progress: Progress | None,
 ) -> Scores:
+    where = device_named(device)
     wanted, notes = choose(source, metrics)
     if workers is not None and workers < 1:
         raise InputError(f"workers must be at least 1, not {workers}.")
-    scores = run(source, wanted, per_clip=per_clip, workers=workers, progress=progress)
+    scores = run(source, wanted, per_clip=per_clip, workers=workers, progress=progress, where=where)
     if not source.protocol.strict:
         notes = [*scores.counts.sentences(), *notes]
     if notes:

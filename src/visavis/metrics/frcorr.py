@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visavis.metrics._clip import PerClip, real_array, stacked, target_arrays
+from visavis.metrics._device import Where, device_of
 from visavis.metrics.ccc import ccc_matrix, moments
 from visavis.metrics.protocol import Group, Protocol
 
@@ -22,13 +23,14 @@ Real = NDArray[np.floating]
 F64 = NDArray[np.float64]
 
 
-def best_ccc(pred: Real, targets: Real, *, epsilon: float = 1e-8) -> F64:
+def best_ccc(pred: Real, targets: Real, *, epsilon: float = 1e-8, where: Where = None) -> F64:
     """Of each prediction [M, T, D] the greatest channel-mean CCC over targets [G, T, D]: [M].
 
     Comparisons run in the order of the targets as in the published code, where a NaN stays if it
     comes first and is passed over if it comes later.
     """
-    scores = ccc_matrix(pred, targets, epsilon=epsilon).mean(axis=-1)
+    ours, theirs = moments(pred, where), moments(targets, where)
+    scores = ccc_matrix(ours, theirs, epsilon=epsilon).mean(axis=-1)
     best: F64 = scores[:, 0].copy()
     for column in scores.T[1:]:
         better = column > best
@@ -36,14 +38,16 @@ def best_ccc(pred: Real, targets: Real, *, epsilon: float = 1e-8) -> F64:
     return best
 
 
-def live_ccc(pred: Real, targets: Real, groups: Sequence[Group]) -> dict[str, F64]:
+def live_ccc(
+    pred: Real, targets: Real, groups: Sequence[Group], *, where: Where = None
+) -> dict[str, F64]:
     """The same over channels that move in the target, of all channels ("") and of each group.
 
     A channel that is constant in a target is left out of the mean for that target; one that is
     constant in the prediction only scores 0. NaN where no target has a moving channel. [M] each.
     """
-    real = moments(targets)
-    scores = ccc_matrix(pred, real, epsilon=0.0)
+    real = moments(targets, where)
+    scores = ccc_matrix(moments(pred, where), real, epsilon=0.0)
     found = {}
     for name, columns in (("", slice(None)), *((g.name, g.columns) for g in groups)):
         live = ~real.constant[:, columns]
@@ -57,13 +61,13 @@ def live_ccc(pred: Real, targets: Real, groups: Sequence[Group]) -> dict[str, F6
     return found
 
 
-def frcorr(pred: Real, targets: Real, protocol: Protocol) -> dict[str, float]:
+def frcorr(pred: Real, targets: Real, protocol: Protocol, where: Where = None) -> dict[str, float]:
     """FRCorr of one clip: `pred` [K, T, D], `targets` [G, T, D]; {"FRCorr": ...} and groups."""
     samples, _, width = pred.shape
     if not protocol.strict:
-        best = {"": best_ccc(pred, targets, epsilon=protocol.epsilon)}
+        best = {"": best_ccc(pred, targets, epsilon=protocol.epsilon, where=where)}
     else:
-        best = live_ccc(pred, targets, protocol.groups(width))
+        best = live_ccc(pred, targets, protocol.groups(width), where=where)
     return {
         f"FRCorr/{name}" if name else "FRCorr": protocol.join(float(values.sum()), samples)
         for name, values in best.items()
@@ -89,4 +93,5 @@ class FRCorr(PerClip):
         """
         ours = real_array("pred", pred, "KTD", self.protocol)
         theirs = stacked(target_arrays(targets, self.protocol), *ours.shape[1:])
-        self.add(frcorr(ours, theirs, self.protocol), ours.shape[2])
+        where = device_of(self.device, pred, targets)
+        self.add(frcorr(ours, theirs, self.protocol, where), ours.shape[2])

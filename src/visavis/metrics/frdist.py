@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from visavis.errors import InputError
 from visavis.metrics._clip import PerClip, real_array, target_arrays
+from visavis.metrics._device import Where, device_named, device_of
 from visavis.metrics._dtw_sets import Groups, Real, SequenceSet, sequence_set
 from visavis.metrics.dtw import dtw
 from visavis.metrics.protocol import ATTRIBUTES, Protocol
@@ -52,8 +53,9 @@ def group_distances(
     Raises `InputError` for shapes that do not match and for a sequence without frames.
     """
     x, y = _sets(pred, targets, groups)
-    pairs = np.indices((len(x.starts), len(y.starts))).reshape(2, -1).astype(np.int64)
-    return _distances(x, y, groups, *pairs, device=device).reshape(len(x.starts), -1)
+    i, j = np.indices((len(x.starts), len(y.starts))).reshape(2, -1).astype(np.int64)
+    total = _sum(_distances(x, y, groups, i, j, device_named(device)))
+    return total.reshape(len(x.starts), -1)
 
 
 def nearest_distances(
@@ -64,9 +66,20 @@ def nearest_distances(
     device: str = "cpu",
 ) -> F64:
     """Least of `group_distances` over the targets, float64 [M], without computing them all."""
+    found: F64 = _of_one_clip(pred, targets, groups, device_named(device))[0]
+    return found
+
+
+def _of_one_clip(
+    pred: Real | Sequence[Real],
+    targets: Real | Sequence[Real],
+    groups: Groups,
+    where: Where,
+    each_group: bool = False,
+) -> F64:
     x, y = _sets(pred, targets, groups)
     every = np.tile(np.arange(len(y.starts)), (len(x.starts), 1))
-    return _nearest(x, y, groups, every, device)
+    return _nearest(x, y, groups, every, where, each_group)
 
 
 def appropriate_distances(
@@ -77,6 +90,7 @@ def appropriate_distances(
     *,
     threads: int = 1,
     device: str = "cpu",
+    each_group: bool = False,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> F64:
     """Distance of each sample of each clip to its nearest appropriate reaction, float64 [N, M].
@@ -84,7 +98,26 @@ def appropriate_distances(
     `pred` [N, M, T, D] or, for each clip, M sequences [T, D]; `targets` [G, T', D] or a list;
     `appropriate[n]` the indices of the targets of clip n. Many clips in one call are faster than
     `nearest_distances` clip by clip, and equal. Numbers do not depend on `threads`.
+    With `each_group` the answer is [N, M, 1 + groups]: behind the distance the least of each
+    group alone, whose nearest target may be another; it costs less than a call for each.
     """
+    found = distances_of_clips(
+        pred, targets, appropriate, groups, threads, device_named(device), each_group, progress
+    )
+    return found if each_group else found[:, :, 0]
+
+
+def distances_of_clips(
+    pred: Real | Sequence[Sequence[Real]],
+    targets: Real | Sequence[Real],
+    appropriate: Sequence[Sequence[int] | I64],
+    groups: Groups,
+    threads: int = 1,
+    where: Where = None,
+    each_group: bool = False,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> F64:
+    """`appropriate_distances`, always with the last axis: [N, M, 1] or [N, M, 1 + groups]."""
     clips, samples = len(pred), len(pred[0]) if len(pred) else 0
     if clips == 0 or samples == 0 or any(len(clip) != samples for clip in pred):
         raise InputError("pred wants [N, M, T, D]: one clip or more, as many samples in each.")
@@ -101,18 +134,20 @@ def appropriate_distances(
             flat = chunk.reshape(-1, *chunk.shape[2:])  # type: ignore[assignment]
         x = sequence_set(flat, groups, name="pred", width=y.values.shape[1])
         rows = np.repeat(table[start : start + step], samples, axis=0)
-        return _nearest(x, y, groups, rows, device)
+        return _nearest(x, y, groups, rows, where, each_group)
 
     found: list[F64] = []
     with ThreadPoolExecutor(max(1, threads)) as pool:
         for part in pool.map(search_from, range(0, clips, step)):
-            found.append(part.reshape(-1, samples))
+            found.append(part.T.reshape(-1, samples, len(part)))
             if progress is not None:
                 progress(sum(map(len, found)), clips)
     return np.concatenate(found)
 
 
-def frdist(pred: Real, targets: Sequence[Real], protocol: Protocol) -> dict[str, float]:
+def frdist(
+    pred: Real, targets: Sequence[Real], protocol: Protocol, where: Where = None
+) -> dict[str, float]:
     """FRDist of one clip: `pred` [K, T, D], G `targets` [T', D]; {"FRDist": ...} and groups.
 
     A group's own score takes the target nearest in that group. NaN where the protocol does not
@@ -122,14 +157,17 @@ def frdist(pred: Real, targets: Sequence[Real], protocol: Protocol) -> dict[str,
     warps = protocol.warps(width)
     if warps is None:
         return {"FRDist": float("nan")}
-    ways: dict[str, Groups] = {"FRDist": warps}
-    if protocol.strict:
-        for group in protocol.groups(width):
-            ways[f"FRDist/{group.name}"] = ((group.columns, group.weight),)
+    least = _of_one_clip(pred, targets, warps, where, protocol.strict)
     return {
-        name: protocol.join(float(nearest_distances(pred, targets, way).sum()), samples)
-        for name, way in ways.items()
+        name: protocol.join(float(values.sum()), samples)
+        for name, values in zip(score_names(protocol, width), least, strict=True)
     }
+
+
+def score_names(protocol: Protocol, width: int) -> tuple[str, ...]:
+    """FRDist and, under `corrected`, its groups."""
+    groups = protocol.groups(width) if protocol.strict else ()
+    return ("FRDist", *(f"FRDist/{group.name}" for group in groups))
 
 
 class FRDist(PerClip):
@@ -150,7 +188,9 @@ class FRDist(PerClip):
             InputError: widths do not agree, there is no target, or one holds only NaN.
         """
         ours = real_array("pred", pred, "KTD", self.protocol)
-        self.add(frdist(ours, target_arrays(targets, self.protocol), self.protocol), ours.shape[2])
+        theirs = target_arrays(targets, self.protocol)
+        where = device_of(self.device, pred, targets)
+        self.add(frdist(ours, theirs, self.protocol, where), ours.shape[2])
 
 
 def _sets(
@@ -174,47 +214,68 @@ def _table(appropriate: Sequence[Sequence[int] | I64], targets: int) -> I64:
     return table
 
 
-def _nearest(x: SequenceSet, y: SequenceSet, groups: Groups, candidates: I64, device: str) -> F64:
-    """Least distance of each prediction over `candidates` [P, G] (-1: none)."""
-    least = np.empty(len(candidates))
+def _nearest(
+    x: SequenceSet,
+    y: SequenceSet,
+    groups: Groups,
+    candidates: I64,
+    where: Where,
+    each_group: bool = False,
+) -> F64:
+    """Least distance of each prediction over `candidates` [P, G] (-1: none), [1, P].
+
+    With `each_group` [1 + groups, P]: the least of each group alone behind it.
+    """
+    least = np.empty((1 + len(groups) if each_group else 1, len(candidates)))
     whole = np.arange(len(candidates))
-    if search is not None and device == "cpu":
+    if search is not None and where is None:
         odd = x.odd | ((candidates >= 0) & y.odd[candidates]).any(1)
         even = np.flatnonzero(~odd)
         if len(even):
-            least[even] = search.nearest(_compiled(x, y, groups), even, candidates[even])
+            compiled = _compiled(x, y, groups)
+            found = search.nearest(compiled, even, candidates[even], each_group=each_group)
+            least[:, even] = found
         whole = np.flatnonzero(odd)
     rows, columns = np.nonzero(candidates[whole] >= 0)
     rows = whole[rows]
-    values = _distances(x, y, groups, rows, candidates[rows, columns], device=device)
-    for row in whole:
-        best, *others = values[rows == row]
-        for value in others:  # a value replaces NaN nowhere and NaN no value, as published
-            best = value if value < best else best
-        least[row] = best
+    parts = _distances(x, y, groups, rows, candidates[rows, columns], where)
+    for goal, values in enumerate([_sum(parts), *parts][: len(least)]):
+        for row in whole:
+            best, *others = values[rows == row]
+            for value in others:  # a value replaces NaN nowhere and NaN no value, as published
+                best = value if value < best else best
+            least[goal, row] = best
     return least
 
 
 def _distances(
-    x: SequenceSet, y: SequenceSet, groups: Groups, x_of: I64, y_of: I64, *, device: str
+    x: SequenceSet, y: SequenceSet, groups: Groups, x_of: I64, y_of: I64, where: Where
 ) -> F64:
-    """Distance of each pair, [n]; sequences with NaN or infinities one by one."""
-    total = np.zeros(len(x_of))
+    """Weighted distance of each group of each pair, [groups, n]; NaN or infinities one by one."""
+    found = np.zeros((len(groups), len(x_of)))
     odd = x.odd[x_of] | y.odd[y_of]
-    if search is None and device == "cpu":
+    if search is None and where is None:
         odd[:] = True
     even = np.flatnonzero(~odd)
-    if len(even) and device != "cpu":
+    if len(even) and where is not None:
         from visavis.metrics._dtw_torch import torch_distances
 
-        total[even] = torch_distances(x, y, groups, x_of[even], y_of[even], device)
+        found[:, even] = torch_distances(x, y, groups, x_of[even], y_of[even], where)
     elif len(even):
-        for group in _compiled(x, y, groups):
-            total[even] += group.distances(x_of[even], y_of[even])
+        for number, group in enumerate(_compiled(x, y, groups)):
+            found[number, even] = group.distances(x_of[even], y_of[even])
     for n in np.flatnonzero(odd):
         for number, (columns, weight) in enumerate(groups):
             a, b = x.part(x_of[n], number, columns), y.part(y_of[n], number, columns)
-            total[n] += weight * dtw(a, b)
+            found[number, n] = weight * dtw(a, b)
+    return found
+
+
+def _sum(parts: F64) -> F64:
+    """Sum over groups, in their order."""
+    total = np.zeros(parts.shape[1])
+    for part in parts:
+        total += part
     return total
 
 

@@ -11,11 +11,16 @@ which costs (B + 2 lags) multiplications a frame instead of 2 lags + 1, all insi
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
 from visavis._jit import compiled
 from visavis.errors import InputError
+
+if TYPE_CHECKING:
+    from visavis.metrics._device import Where
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -27,15 +32,26 @@ _FRAGILE = 1e-7
 rest away from the whole would leave mostly rounding."""
 
 
-def lagged_correlations(pred: Real, speaker: Real, *, lags: int = 49) -> F64:
+def lagged_correlations(pred: Real, speaker: Real, *, lags: int = 49, device: str = "cpu") -> F64:
     """Pearson's r of `pred` [M, T, D] and `speaker` [T, D] at lags -lags..lags: [M, 2 lags + 1, D].
 
     NaN where a window is constant in either (equality is exact, not a threshold), where it has
-    fewer than two frames, and where it holds a value that is not finite.
+    fewer than two frames, and where it holds a value that is not finite. `device` is "cpu" or a
+    GPU such as "cuda"; curves then agree to 1e-11, and their peaks exactly.
 
     Raises:
-        InputError: T or D differ.
+        InputError: T or D differ, or the device is not there.
     """
+    where = None
+    if device != "cpu":
+        from visavis.metrics._device import device_named
+
+        where = device_named(device)
+    return correlations(pred, speaker, lags, where)
+
+
+def correlations(pred: Real, speaker: Real, lags: int, where: Where = None) -> F64:
+    """The same; `where` is None for the compiled kernels."""
     if pred.ndim != 3 or speaker.ndim != 2:
         raise InputError(
             f"predictions {list(pred.shape)} and speaker {list(speaker.shape)}: "
@@ -53,11 +69,18 @@ def lagged_correlations(pred: Real, speaker: Real, *, lags: int = 49) -> F64:
     if frames < lags + 2:
         reach = frames - 2
         if reach >= 0:
-            inner = lagged_correlations(pred, speaker, lags=reach)
+            inner = correlations(pred, speaker, reach)
             found[:, lags - reach : lags + reach + 1] = inner
         return found
     if not np.isfinite(speaker).all() or not np.isfinite(pred).all():
         return _by_windows(pred, speaker, lags)
+    if where is not None:
+        from visavis.metrics._torch_lagged import torch_lagged
+
+        found, anew = torch_lagged(pred, speaker, lags, where)
+        if anew.any():
+            found[anew] = correlations(pred[anew], speaker, lags)
+        return found
     blocks = -(-frames // _BLOCK)
     ours = np.zeros((width, blocks, samples, _BLOCK))
     theirs = np.zeros((width, 1, blocks * _BLOCK + 2 * lags + _BLOCK))

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from visavis.errors import InputError
 from visavis.metrics._clip import PerClip, real_array, stacked, target_arrays
+from visavis.metrics._device import Where, device_of
 from visavis.metrics.protocol import Protocol
 
 Real = NDArray[np.floating]
@@ -17,7 +18,7 @@ FIRST_CHANNEL = 15
 """The challenge leaves the 15 AUs out: channels 15 to 24 count (valence, arousal, expressions)."""
 
 
-def mae(pred: Real, targets: Real, protocol: Protocol) -> dict[str, float]:
+def mae(pred: Real, targets: Real, protocol: Protocol, where: Where = None) -> dict[str, float]:
     """MAE of one clip: `pred` [K, T, 25], `targets` [G, T, 25], over all K x G combinations.
 
     Raises:
@@ -31,8 +32,15 @@ def mae(pred: Real, targets: Real, protocol: Protocol) -> dict[str, float]:
         groups = protocol.groups(width)
         columns |= {f"MAE/{g.name}": g.columns for g in groups if g.start >= FIRST_CHANNEL}
     apart = np.zeros(width)
-    for sample in pred.astype(np.float64):
-        apart += np.abs(sample - targets).mean(axis=(0, 1)) / len(pred)
+    if where is None:
+        for sample in pred.astype(np.float64):
+            apart += np.abs(sample - targets).mean(axis=(0, 1)) / len(pred)
+    else:
+        from visavis.metrics._torch_moments import on_device
+
+        real = on_device(targets, where)
+        each = [(sample - real).abs().mean((0, 1)) for sample in on_device(pred, where)]
+        apart = (sum(each) / len(each)).cpu().numpy()
     return {name: float(apart[part].mean()) for name, part in columns.items()}
 
 
@@ -56,4 +64,5 @@ class MAE(PerClip):
         """
         ours = real_array("pred", pred, "KTD", self.protocol)
         theirs = stacked(target_arrays(targets, self.protocol), *ours.shape[1:])
-        self.add(mae(ours, theirs, self.protocol), ours.shape[2])
+        where = device_of(self.device, pred, targets)
+        self.add(mae(ours, theirs, self.protocol, where), ours.shape[2])

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from visavis.errors import InputError
 from visavis.metrics._clip import PerClip, real_array
-from visavis.metrics.lagged import lagged_correlations, windowed_correlation
+from visavis.metrics._device import Where, device_of
+from visavis.metrics.lagged import correlations, windowed_correlation
 from visavis.metrics.protocol import Group, Protocol
 
 Real = NDArray[np.floating]
@@ -25,16 +26,18 @@ _NEAR = 2e-6
 """Twice the worst rounding of a float32 mean over channels: lags closer than this to the peak are
 decided in the published arithmetic."""
 _TIE = 1e-9
+_UNSURE = 1e-10
+"""Around the edge of a tie curves of another device are not trusted: tenfold their difference."""
 
 
-def offsets(pred: Real, speaker: Real, *, lags: int = 49) -> I64:
+def offsets(pred: Real, speaker: Real, *, lags: int = 49, where: Where = None) -> I64:
     """Published offset of each prediction [M, T, D] from the `speaker` [T, D]: [M], signed.
 
     A prediction five frames behind the speaker gives -5. As published, the first lag at which any
     channel has no correlation (constant window, NaN) wins over every peak, and so a clip with a
     dead channel, or of less than lags + 2 frames, gives `lags`.
     """
-    curves = lagged_correlations(pred, speaker, lags=lags).mean(axis=2)
+    curves = correlations(pred, speaker, lags, where).mean(axis=2)
     found = np.empty(len(pred), dtype=np.int64)
     for m, curve in enumerate(curves):
         peak = int(np.argmax(curve))  # of the first NaN, if there is one
@@ -56,7 +59,12 @@ def _decide(pred: Real, speaker: Real, near: NDArray[np.intp], lags: int) -> int
 
 
 def live_offsets(
-    pred: Real, speaker: Real, groups: Sequence[Group], *, lags: int = 49
+    pred: Real,
+    speaker: Real,
+    groups: Sequence[Group],
+    *,
+    lags: int = 49,
+    where: Where = None,
 ) -> dict[str, F64]:
     """Well defined |offset| of each prediction, of all channels ("") and of each group: [M] each.
 
@@ -64,7 +72,7 @@ def live_offsets(
     with 0. Of equal peaks the one nearest to lag 0 counts, and a prediction that is still in all
     channels has no peak and scores `lags`. NaN where every channel of the speaker is constant.
     """
-    curves = np.nan_to_num(lagged_correlations(pred, speaker, lags=lags))
+    curves = np.nan_to_num(correlations(pred, speaker, lags, where))
     live = (speaker != speaker[0]).any(axis=0)
     moves = (pred != pred[:, :1]).any(axis=1)
     nearest_first = np.argsort(np.abs(np.arange(-lags, lags + 1)), kind="stable")
@@ -75,14 +83,17 @@ def live_offsets(
             found[name] = np.full(len(pred), np.nan)
             continue
         curve = curves[:, :, columns][:, :, used].mean(axis=2)[:, nearest_first]
-        peaks = (curve >= curve.max(axis=1, keepdims=True) - _TIE).argmax(axis=1)
+        edge = curve.max(axis=1, keepdims=True) - _TIE
+        if where is not None and (np.abs(curve - edge) < _UNSURE).any():
+            return live_offsets(pred, speaker, groups, lags=lags)
+        peaks = (curve >= edge).argmax(axis=1)
         away = np.abs(nearest_first[peaks] - lags).astype(np.float64)
         still = ~moves[:, columns][:, used].any(axis=1)
         found[name] = np.where(still, float(lags), away)
     return found
 
 
-def frsyn(pred: Real, speaker: Real, protocol: Protocol) -> dict[str, float]:
+def frsyn(pred: Real, speaker: Real, protocol: Protocol, where: Where = None) -> dict[str, float]:
     """FRSyn of one clip: `pred` [K, T, D], `speaker` [T, D]; {"FRSyn": ...} and groups.
 
     Raises:
@@ -90,11 +101,12 @@ def frsyn(pred: Real, speaker: Real, protocol: Protocol) -> dict[str, float]:
     """
     scored = pred[:1] if protocol.synchrony == "first" else pred
     if not protocol.strict:
-        away = np.abs(offsets(scored, speaker, lags=protocol.lags))
+        away = np.abs(offsets(scored, speaker, lags=protocol.lags, where=where))
         return {"FRSyn": float(away.mean())}
     if pred.shape[1] < protocol.lags + 2:
         raise InputError(too_short(pred.shape[1], protocol))
-    by_group = live_offsets(scored, speaker, protocol.groups(pred.shape[2]), lags=protocol.lags)
+    groups = protocol.groups(pred.shape[2])
+    by_group = live_offsets(scored, speaker, groups, lags=protocol.lags, where=where)
     return {
         f"FRSyn/{name}" if name else "FRSyn": float(values.mean())
         for name, values in by_group.items()
@@ -123,7 +135,8 @@ class FRSyn(PerClip):
         """
         ours = real_array("pred", pred, "KTD", self.protocol)
         theirs = real_array("speaker", speaker, "TD", self.protocol)
-        self.add(frsyn(ours, theirs, self.protocol), ours.shape[2])
+        where = device_of(self.device, pred, speaker)
+        self.add(frsyn(ours, theirs, self.protocol, where), ours.shape[2])
 
     def round(self, found: dict[str, float]) -> dict[str, float]:
         return rounded(found, self.protocol)
