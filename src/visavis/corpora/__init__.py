@@ -13,17 +13,19 @@ if TYPE_CHECKING:
     from visavis.corpora._base import Corpus, Oracle
     from visavis.corpora._batch import collate
     from visavis.corpora._dropout import Dropout
+    from visavis.corpora.react import React
     from visavis.corpora.simulated import SimulatedDyads
 
 _HOME = {
     "Corpus": "_base",
     "Dropout": "_dropout",
     "Oracle": "_base",
+    "React": "react",
     "SimulatedDyads": "simulated",
     "collate": "_batch",
 }
 
-__all__ = ["CORPORA", "Corpus", "Dropout", "Oracle", "SimulatedDyads", "collate", "load"]
+__all__ = ["CORPORA", "Corpus", "Dropout", "Oracle", "React", "SimulatedDyads", "collate", "load"]
 
 
 class Entry(NamedTuple):
@@ -36,6 +38,7 @@ class Entry(NamedTuple):
 
 
 CORPORA: dict[str, Entry] = {
+    "react": Entry("react", "React"),
     "simulated": Entry("simulated", "SimulatedDyads", rooted=False),
 }
 """Public name -> class."""
