@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from visavis.behaviour import Behaviour
+from visavis.channels import WORDS
 from visavis.dyad import TRAITS, Batch, Dyad
 from visavis.errors import InputError
 
@@ -142,4 +143,5 @@ def _cut(target: Behaviour, start: int, length: int, id: str) -> Behaviour:
             f"a target of {id} has {target.frames} frames, but frames {start} to "
             f"{start + length} were wanted; bring appropriate listeners to one length first."
         )
-    return target.window(start, start + length)
+    cut = target.window(start, start + length)
+    return cut.without(WORDS) if cut.words else cut  # words lie along one leading axis only

@@ -12,13 +12,15 @@ import fcntl
 import json
 import logging
 import os
+import shutil
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from visavis.corpora._cache_content import Contents
 from visavis.corpora._cache_shard import FORMAT, Shard, write_shard
@@ -145,15 +147,23 @@ def _index(plan: Plan) -> dict[int, tuple[int, Rows]]:
         return {}  # the shards say the same; it is written again
 
 
-def write_index(plan: Plan, about: dict[str, Any]) -> None:
-    """Sum up a complete cache in one file, so that opening it reads no shard."""
-    rows = []
-    for shard in range(len(plan.shards)):
-        opened = Shard(plan.path(shard), key=plan.key)
-        rows.append([plan.path(shard).stat().st_size, opened.contents])
-    text = json.dumps({"format": FORMAT, "key": plan.key, **about, "shards": rows})
-    with atomic_path(plan.index) as temporary:
-        temporary.write_text(text, "utf-8")
+def sum_up(plan: Plan, contents: Contents, about: Mapping[str, Any] | None) -> None:
+    """Write down what was learned: hashes of files, and with `about` the index of a complete
+    cache, so that opening it reads no shard."""
+    with _locks(plan.folder / "locks") as claim, claim(len(plan.shards), wait=True) as held:
+        if held is not None:
+            _sweep(plan.folder, plan.index.stem)
+            _sweep(plan.folder, contents.memory.stem)
+        contents.remember()
+        if about is None:
+            return
+        rows = []
+        for shard in range(len(plan.shards)):
+            opened = Shard(plan.path(shard), key=plan.key)
+            rows.append([plan.path(shard).stat().st_size, opened.contents])
+        text = json.dumps({"format": FORMAT, "key": plan.key, **about, "shards": rows})
+        with atomic_path(plan.index) as temporary:
+            temporary.write_text(text, "utf-8")
 
 
 # ---------------------------------------------------------------------- writing
@@ -178,12 +188,13 @@ def fill(
         while waiting:
             left = []
             for shard in waiting:
-                with claim(shard) as mine:
-                    if not mine:
+                with claim(shard) as held:
+                    if held is False:
                         left.append(shard)
                         continue
+                    if held is not None:
+                        _sweep(plan.folder, plan.path(shard).stem)
                     if not _sound(plan, shard, corpus, contents):
-                        _sweep(plan, shard)
                         _write(plan, shard, corpus, contents)
                 done += len(plan.shards[shard])
                 if progress is not None:
@@ -207,8 +218,12 @@ def _write(plan: Plan, shard: int, corpus: Corpus, contents: Contents) -> None:
         if contents.again(files) != before:
             raise InputError(f"the files of {corpus.ids[i]} change while they are read.")
         rows.append(before)
+    target = plan.path(shard)
     try:
-        write_shard(plan.path(shard), dyads, key=plan.key, contents=rows)
+        # in a folder of its own: safetensors, too, writes beside its target and renames
+        with tempfile.TemporaryDirectory(prefix=f".{target.stem}-", dir=plan.folder) as desk:
+            write_shard(Path(desk) / target.name, dyads, key=plan.key, contents=rows)
+            os.replace(Path(desk) / target.name, target)
     except (InputError, OSError) as error:
         raise InputError(
             f"{error} The shards that are whole stay in {plan.folder}, and the next run goes on "
@@ -216,32 +231,44 @@ def _write(plan: Plan, shard: int, corpus: Corpus, contents: Contents) -> None:
         ) from error
 
 
-def _sweep(plan: Plan, shard: int) -> None:
-    """Remove what killed writers of a shard left; only its lock's holder may."""
-    for leftover in plan.folder.glob(f".{plan.path(shard).stem}-*"):
-        leftover.unlink(missing_ok=True)
+def _sweep(folder: Path, stem: str) -> None:
+    """Remove what killed writers of a file left; only the holder of its lock may."""
+    for leftover in folder.glob(f".{stem}-*"):
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
+
+
+class _Claim(Protocol):
+    def __call__(
+        self, place: int, *, wait: bool = False
+    ) -> AbstractContextManager[bool | None]: ...
 
 
 @contextmanager
-def _locks(path: Path) -> Iterator[Any]:
-    """A function that claims one byte of a file: `with claim(shard) as mine`."""
+def _locks(path: Path) -> Iterator[_Claim]:
+    """A function that claims one byte of a file: `with claim(shard) as held`.
+
+    It yields True with the lock, False where another process has it, None without locks.
+    """
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
 
     @contextmanager
-    def claim(shard: int) -> Iterator[bool]:
+    def claim(place: int, *, wait: bool = False) -> Iterator[bool | None]:
         try:
-            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, shard)
+            fcntl.lockf(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB), 1, place)
         except (BlockingIOError, PermissionError):
             yield False
             return
         except OSError as error:
             logger.debug("no locks on %s (%s); work may be done twice", path, error)
-            yield True
+            yield None
             return
         try:
             yield True
         finally:
-            fcntl.lockf(handle, fcntl.LOCK_UN, 1, shard)
+            fcntl.lockf(handle, fcntl.LOCK_UN, 1, place)
 
     try:
         yield claim

@@ -35,7 +35,7 @@ class Contents:
     """
 
     def __init__(self, memory: Path, *, reread: bool = False) -> None:
-        self._memory = memory
+        self.memory = memory
         self._fresh: dict[str, str] = {}
         self._known: dict[str, tuple[Look, str]] = {} if reread else _remembered(memory)
         self._learned = False
@@ -63,9 +63,9 @@ class Contents:
         """Write what was learned, for the next time, beside what others wrote meanwhile."""
         if not self._learned:
             return
-        known = {**_remembered(self._memory), **self._known}
+        known = {**_remembered(self.memory), **self._known}
         lines = {name: [*look, digest] for name, (look, digest) in known.items()}
-        with atomic_path(self._memory) as temporary:
+        with atomic_path(self.memory) as temporary:
             temporary.write_text(json.dumps(lines), "utf-8")
         self._learned = False
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from visavis import __version__
 from visavis.behaviour import Behaviour
-from visavis.corpora._cache_build import Plan, Progress, fill, missing, together, write_index
+from visavis.corpora._cache_build import Plan, Progress, fill, missing, sum_up, together
 from visavis.corpora._cache_content import Contents
 from visavis.corpora._cache_shard import FORMAT, Shard
 from visavis.errors import InputError, nearest
@@ -100,14 +100,15 @@ class Cached:
         plan = self._plan
         contents = Contents(plan.folder / "contents.json", reread=verify == "content")
         lost = missing(plan, self.corpus, None if verify == "nothing" else contents)
+        about: dict[str, Any] | None = None
         try:
             if lost:
                 with _helpers(min(jobs, len(lost)) - 1, plan, self.corpus, lost):
                     fill(plan, self.corpus, lost, contents, progress=progress)
             if lost or not plan.index.exists():
-                write_index(plan, {"corpus": self.name, "split": self.split, "clips": len(self)})
+                about = {"corpus": self.name, "split": self.split, "dyads": len(self)}
         finally:
-            contents.remember()
+            sum_up(plan, contents, about)
         return sum(len(plan.shards[s]) for s in lost)
 
     # ------------------------------------------------------------------ a corpus
@@ -278,6 +279,6 @@ def _help(plan: Plan, corpus: Corpus, shards: list[int]) -> None:
     contents = Contents(plan.folder / "contents.json")
     try:
         fill(plan, corpus, shards, contents)
-        contents.remember()
+        sum_up(plan, contents, None)
     except InputError as error:
         logger.debug("a helper stopped: %s", error)
