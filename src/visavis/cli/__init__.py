@@ -104,17 +104,31 @@ def perceive(
             show_default=False,
         ),
     ] = None,
+    tracker: Annotated[
+        str | None,
+        typer.Option(
+            "--tracker",
+            "-t",
+            help="Your own face_landmarker.task for a film; for a .csv the tracker that wrote it "
+            "(openface, pyfeat, livelink, audio2face), where its header does not tell.",
+            show_default=False,
+        ),
+    ] = None,
+    fps: Annotated[
+        float | None,
+        typer.Option("--fps", help="Frames a second of a .csv that does not say.", min=1),
+    ] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Measure a speaker: face, head pose, facial attributes and voice, 25 times a second.
 
     The face values are geometric estimates from a tracked mesh. Frames without a face are kept as
-    absent, not guessed.
+    absent, not guessed. A .csv of OpenFace 2, py-feat, Live Link Face or Audio2Face is read.
     """
     from visavis.cli.perceive import run
 
-    run(source, out, as_json=as_json, quiet=quiet)
+    run(source, out, tracker=tracker, fps=fps, as_json=as_json, quiet=quiet)
 
 
 @app.command()
@@ -227,11 +241,13 @@ def evaluate(
 
 @app.command()
 def train(
-    name: Annotated[str, typer.Argument(help="A recipe's name.", show_default=False)],
+    name: Annotated[
+        str, typer.Argument(help="A recipe's name, or your own recipe.toml.", show_default=False)
+    ],
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", "-o", help="Folder for the weights; default: runs/NAME.", show_default=False
+            "--out", "-o", help="Folder of the run; default: runs/NAME.", show_default=False
         ),
     ] = None,
     preset: Annotated[
@@ -241,15 +257,67 @@ def train(
         list[str] | None,
         typer.Option("--set", help="section.key=value, as often as you like.", show_default=False),
     ] = None,
+    corpus: Annotated[
+        str | None, typer.Option(help="Instead of the recipe's corpus.", show_default=False)
+    ] = None,
+    root: Annotated[
+        Path | None, typer.Option(help="Folder of a corpus on disk.", show_default=False)
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the run's newest checkpoint.")
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="One batch through everything; time and memory of the whole."
+        ),
+    ] = False,
+    devices: Annotated[int, typer.Option(min=1, help="Processes on this machine.")] = 1,
+    nodes: Annotated[int, typer.Option(min=1, help="Machines (docs/scaling.md).")] = 1,
+    accelerator: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    strategy: Annotated[
+        str, typer.Option(help="ddp copies the model to every device, fsdp shares it.")
+    ] = "auto",
+    precision: Annotated[
+        str | None, typer.Option(help="32, bf16 or 16.", show_default=False)
+    ] = None,
+    samples: Annotated[
+        int, typer.Option(min=0, help="Draw reactions every so many steps; 0 draws none.")
+    ] = 0,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Also log for TensorBoard.")
+    ] = False,
     bundle: Annotated[
         bool, typer.Option("--bundle", help="Write into the package's own weights, as float16.")
     ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train a model from its recipe on simulated dyads."""
-    from visavis.cli.train import run
+    """Train a model from its recipe.
 
-    run(name, out, preset=preset, changes=change or [], bundle=bundle, quiet=quiet)
+    Writes config.json, model.safetensors, the log and run.json into the run's folder, with
+    checkpoints on the way: a run that was stopped, or killed, goes on with --resume.
+    """
+    from visavis.cli.train import Options, run
+
+    options = Options(
+        out=out,
+        preset=preset,
+        changes=tuple(change or ()),
+        corpus=corpus,
+        root=root,
+        bundle=bundle,
+        resume=resume,
+        dry_run=dry_run,
+        accelerator=accelerator,
+        devices=devices,
+        nodes=nodes,
+        strategy=strategy,
+        precision=precision,
+        tensorboard=tensorboard,
+        samples=samples,
+        quiet=quiet,
+    )
+    run(name, options)
 
 
 @app.command()
@@ -307,6 +375,102 @@ def export(
         head=head,
         as_json=as_json,
         quiet=quiet,
+    )
+
+
+@app.command()
+def bench(
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Names from `visavis models`, folders or hub ids; the naive systems and the "
+            "oracle are always there.",
+            show_default=False,
+        ),
+    ] = None,
+    trained: Annotated[
+        str | None,
+        typer.Option(
+            "--trained", help="Put this model (or `oracle`) through the trained test instead."
+        ),
+    ] = None,
+    corpus: Annotated[str, typer.Option(help="The corpus's name.")] = "simulated",
+    root: Annotated[
+        Path | None, typer.Option(help="Folder of a recorded corpus.", show_default=False)
+    ] = None,
+    split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Results folder; rows in it are kept.")
+    ] = Path("bench"),
+    protocol: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--protocol", "-p", help="Published protocols; `corrected` is always beside them."
+        ),
+    ] = None,
+    scripts: Annotated[int, typer.Option(min=1, help="Scripts that clips are taken of.")] = 20,
+    dyads: Annotated[int, typer.Option(min=1, help="Clips of each script.")] = 10,
+    clips: Annotated[
+        int | None,
+        typer.Option(min=1, help="So many clips, whatever their script.", show_default=False),
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option(min=1, help="Dyads of a simulated split.", show_default=False)
+    ] = None,
+    frames: Annotated[
+        int | None, typer.Option(min=1, help="Length of simulated clips.", show_default=False)
+    ] = None,
+    train_clips: Annotated[
+        int, typer.Option(min=1, help="Training clips that naive systems learn from.")
+    ] = 392,
+    num: Annotated[int, typer.Option("--num", "-k", min=2, max=100, help="Samples a clip.")] = 10,
+    seed: Seed = 0,
+    speed: Annotated[
+        bool, typer.Option(help="Measure speed and memory, each in a process of its own.")
+    ] = True,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave predictions in the folder.")] = False,
+    rerun: Annotated[
+        Path | None,
+        typer.Option(help="Make a row of this results.json again.", show_default=False),
+    ] = None,
+    row: Annotated[
+        str | None, typer.Option(help="Which row of --rerun.", show_default=False)
+    ] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Score models beside naive systems and the oracle, in the papers' layout.
+
+    Writes results.json, .csv, .md, .tex and .html into the results folder. An interrupted run goes
+    on where it stopped when the same command is given again.
+    """
+    from visavis.cli.bench import Options, run
+
+    options = Options(
+        corpus=corpus,
+        root=root,
+        split=split,
+        out=out,
+        size=size,
+        frames=frames,
+        scripts=scripts,
+        dyads=dyads,
+        clips=clips,
+        train_clips=train_clips,
+        num=num,
+        seed=seed,
+        keep=keep,
+        quiet=quiet,
+    )
+    run(
+        models or [],
+        options,
+        trained_name=trained,
+        protocols=protocol or ["react2024"],
+        speed=speed,
+        rerun=rerun,
+        row=row,
+        as_json=as_json,
     )
 
 

@@ -12,13 +12,17 @@ from visavis.behaviour import Behaviour, Source
 from visavis.cli.console import bar
 from visavis.errors import InputError
 from visavis.features.attributes import complete
+from visavis.features.trackers import is_table
 from visavis.files import existing_file, keep_apart
 
 logger = logging.getLogger("visavis")
 
 
-def speaker_from(source: Path, *, quiet: bool) -> tuple[Behaviour, Path | None]:
-    """A behaviour from a media file or a saved behaviour, and the media file to show beside."""
+def speaker_from(
+    source: Path, *, quiet: bool, tracker: str | None = None, fps: float | None = None
+) -> tuple[Behaviour, Path | None]:
+    """A behaviour from a media file, another tracker's table or a saved behaviour, and the media
+    file to show beside."""
     found = existing_file(source, wanted="a video, a sound file or a behaviour (.safetensors)")
     if found.suffix == ".safetensors":
         behaviour = Behaviour.load(found)
@@ -31,7 +35,8 @@ def speaker_from(source: Path, *, quiet: bool) -> tuple[Behaviour, Path | None]:
     from visavis.features.perceive import perceive
 
     with bar("perceiving", quiet=quiet) as progress:
-        return perceive(found, progress=progress), found
+        seen = perceive(found, tracker=tracker, fps=fps, progress=progress)
+    return seen, None if is_table(found) else found
 
 
 def _recorded(behaviour: Behaviour) -> Path | None:
@@ -39,18 +44,28 @@ def _recorded(behaviour: Behaviour) -> Path | None:
     if not isinstance(behaviour.source, Source):
         return None
     path = Path(behaviour.source.path)
+    if is_table(path):
+        return None
     if not path.is_file():
         logger.warning("the film %s is no longer there; the speaker is drawn instead", path)
         return None
     return path
 
 
-def run(source: Path, out: Path | None, *, as_json: bool, quiet: bool) -> None:
+def run(
+    source: Path,
+    out: Path | None,
+    *,
+    tracker: str | None,
+    fps: float | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
     out = out or source.with_suffix(".safetensors")
     if out.suffix != ".safetensors":
         raise InputError(f"a behaviour's name ends in .safetensors, but --out is {out}.")
     keep_apart(out, source)
-    behaviour, _ = speaker_from(source, quiet=quiet)
+    behaviour, _ = speaker_from(source, quiet=quiet, tracker=tracker, fps=fps)
     target = behaviour.save(out)
     if as_json:
         typer.echo(json.dumps({"behaviour": str(target), **summary(behaviour)}))

@@ -13,7 +13,6 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib.util import find_spec
 from types import TracebackType
 from typing import Any, Self
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 from visavis.errors import InputError, MissingExtra, require
 from visavis.features._system import install_command, missing_libraries
 from visavis.features.face import FaceObservation
+from visavis.features.face_follow import Follow
 from visavis.features.face_geometry import blendshapes_of, measure
 from visavis.features.face_pose import fit_pose
 from visavis.features.face_rest import RunningRest
@@ -33,9 +33,6 @@ logger = logging.getLogger("visavis")
 Doubles = NDArray[np.float64]
 
 POINTS = 478
-PATIENCE_S = 1.0
-"""How long the followed face may be gone before another one in view is followed instead."""
-
 WATCH_FRAMES = 25
 """How often a second face is looked for while one is followed."""
 CROWD_FRAMES = 50
@@ -60,14 +57,14 @@ class MediapipeTracker:
     def __init__(self, *, faces: int = 2, still: bool = False) -> None:
         if faces < 1:
             raise InputError(f"faces must be at least 1, not {faces}.")
-        with _quiet():
+        with quiet():
             self._mesh = _started(faces, still)
             # looking for one face costs a third less, so more are looked for only now and then
             self._alone = _started(1, False) if faces > 1 and not still else None
         self._looked = 0
         self._crowd = 0  # frames for which all faces are looked for
         self._rest = RunningRest()
-        self._follow = _Follow()
+        self._follow = Follow()
         self._still = still
 
     def track(self, frame: NDArray[np.uint8], time_s: float) -> FaceObservation | None:
@@ -140,51 +137,7 @@ class MediapipeTracker:
         self.close()
 
 
-@dataclass
-class _Follow:
-    """Which of the faces in view is the one we follow."""
-
-    centre: Doubles | None = None
-    size: float = 0.0
-    seen_s: float = 0.0
-    warned: bool = False
-
-    def choose(self, faces: list[Doubles], time_s: float, *, stick: bool) -> Doubles | None:
-        if len(faces) > 1 and not self.warned:
-            logger.warning(
-                "%d faces in view at %.2f s: the largest is followed, the others are not.",
-                len(faces),
-                time_s,
-            )
-            self.warned = True
-        if self.centre is not None and time_s - self.seen_s > PATIENCE_S:
-            self.centre = None
-        if not faces:
-            return None
-        if self.centre is None or not stick:
-            chosen = max(faces, key=_size)
-        else:
-            here = self.centre
-            chosen = min(faces, key=lambda face: float(np.linalg.norm(_middle(face) - here)))
-            # a head moves by far less than its own height between two frames
-            gap = max(1.0, (time_s - self.seen_s) * 25.0)
-            reach = self.size * min(0.4 + 0.05 * gap, 1.0)
-            if np.linalg.norm(_middle(chosen) - here) > reach:
-                return None
-        self.centre, self.size, self.seen_s = _middle(chosen), _size(chosen), time_s
-        return chosen
-
-
-def _middle(face: Doubles) -> Doubles:
-    centre: Doubles = face[:, :2].mean(axis=0)
-    return centre
-
-
-def _size(face: Doubles) -> float:
-    return float(np.ptp(face[:, :2], axis=0).max())
-
-
-def _mediapipe() -> Any:
+def imported() -> Any:
     """Import mediapipe, saying what is missing if it cannot be."""
     os.environ.setdefault("GLOG_minloglevel", "2")
     missing = missing_libraries() if find_spec("mediapipe") else ()
@@ -194,11 +147,6 @@ def _mediapipe() -> Any:
             f"lacks. Install them with: {install_command(missing)}"
         )
     module = require("mediapipe", extra="track")
-    if not hasattr(module, "solutions"):
-        raise MissingExtra(
-            f"mediapipe {module.__version__} no longer contains the face mesh. "
-            "Install the version that does with: pip install 'visavis[track]'"
-        )
     # protobuf 4 warns at every result about a call inside mediapipe; nobody here can change it
     warnings.filterwarnings("ignore", message=r"SymbolDatabase\.GetPrototype", module="google")
     return module
@@ -206,7 +154,14 @@ def _mediapipe() -> Any:
 
 def _started(faces: int, still: bool) -> Any:
     """A running FaceMesh. It starts in threads of its own and is only done after a first frame."""
-    mesh = _mediapipe().solutions.face_mesh.FaceMesh(
+    module = imported()
+    if not hasattr(module, "solutions"):
+        raise MissingExtra(
+            f"mediapipe {module.__version__} no longer contains the face mesh. "
+            "Install the version that does with: pip install 'visavis[track]', or bring a model: "
+            "tracker='face_landmarker.task'."
+        )
+    mesh = module.solutions.face_mesh.FaceMesh(
         static_image_mode=still, max_num_faces=faces, refine_landmarks=True
     )
     mesh.process(np.zeros((64, 64, 3), np.uint8))
@@ -224,11 +179,11 @@ def _points(mesh: Any, frame: NDArray[np.uint8]) -> list[Doubles]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet(*, report: bool = True) -> Iterator[None]:
     """Keep mediapipe's C++ start-up lines off the terminal; they go to the logger at debug level.
 
     They are written to file descriptor 2 before any log setting of theirs takes effect. If the
-    block fails they are shown after all.
+    block fails they are shown after all, unless the caller says what failed (`report=False`).
     """
     try:
         saved = os.dup(2)
@@ -239,7 +194,7 @@ def _quiet() -> Iterator[None]:
         sys.stderr.flush()
     with tempfile.TemporaryFile() as kept:
         os.dup2(kept.fileno(), 2)
-        failed = True
+        failed = report
         try:
             yield
             failed = False

@@ -19,6 +19,7 @@ from visavis.features.attributes import complete
 from visavis.features.face import FaceObservation, FaceTracker, default_tracker
 from visavis.features.face_geometry import blendshapes_of
 from visavis.features.face_rest import rest_of
+from visavis.features.trackers import FORMATS, is_table, read
 from visavis.media import MediaInfo, probe, video_frames
 
 logger = logging.getLogger("visavis")
@@ -36,18 +37,23 @@ SPEECH = ("mfcc78", "energy", "pitch", "voice")
 def perceive(
     source: str | Path,
     *,
-    tracker: FaceTracker | None = None,
+    tracker: FaceTracker | str | Path | None = None,
     speech: Sequence[str] = SPEECH,
     progress: Progress | None = None,
     keep_pixels: bool = False,
+    fps: float | None = None,
 ) -> Behaviour:
     """What the person in a video or sound file does, on the 25 fps clock.
 
     The result has `blendshapes` [T, 52], `rotation` [T, 3] (radians, facing the camera is 0),
-    `translation` [T, 3] (metres from the clip's median place), the attributes `au`, `va` and
-    `expression` derived from them, and the channels of `speech`. Everything about the face is a
-    geometric estimate from a mesh of landmarks; blendshapes are read against the person's rest
-    pose, found in the whole clip.
+    `translation` [T, 3] (metres from the clip's median place), `confidence` [T, 1] (0 without a
+    face), the attributes `au`, `va` and `expression` derived from them, and the channels of
+    `speech`. Everything about the face is a geometric estimate from a mesh of landmarks;
+    blendshapes are read against the person's rest pose, found in the whole clip.
+
+    A table (.csv, .tsv, .txt) that another tracker wrote is read instead of looked at: see
+    `visavis.features.trackers`. It tells what it tells; the rest of the face is unobserved or
+    derived, and so is all speech.
 
     What is not seen or heard is unobserved, never guessed: frames without a face; all frames of a
     file without picture, or of one in which no face is found (with a warning); all speech of a
@@ -56,12 +62,15 @@ def perceive(
     Memory grows by about 1 KB a frame, so an hour takes some 100 MB; pictures are not kept.
 
     Args:
-        source: any file that PyAV reads.
+        source: any file that PyAV reads, or another tracker's table.
         tracker: what looks for the face; mediapipe's mesh by default. One passed in is not closed.
+            A path to a `face_landmarker.task` uses that model. For a table, the name of the
+            tracker that wrote it; by default the header tells.
         speech: acoustic channels to measure.
         progress: called with (frames done, T or None) as the picture is read.
         keep_pixels: add `pixels` [T, 3, 224, 224] in 0 to 255, a square around the followed
             face; a square whose edge leaves the picture repeats the picture's edge.
+        fps: frames a second of a table whose own times are missing or wrong.
 
     Raises:
         InputError: the file cannot be read, or has neither a face nor sound; `keep_pixels` of a
@@ -76,12 +85,17 @@ def perceive(
             + ", ".join(name for name in GROUPS["speech"] if name != "wav2vec2")
             + "."
         )
+    if is_table(path):
+        return _from_table(path, tracker, fps, speech, keep_pixels)
+    if fps is not None:
+        raise InputError(f"{path} tells its own times; fps is for tables of other trackers.")
+    looker = None if tracker is None else _looking(tracker)
     info = probe(path)
     if not info.has_video and not info.has_audio:
         raise InputError(f"{path} has neither picture nor sound; give a video or sound file.")
     seen = _Seen(keep_pixels)
     if info.has_video:
-        _watch(path, info, tracker, seen, progress)
+        _watch(path, info, looker, seen, progress)
     frames = seen.frames or max(1, round(info.duration_s * FPS))
     if info.has_video and not seen.at:
         if not info.has_audio:
@@ -101,10 +115,52 @@ def perceive(
     return complete(Behaviour.of(channels, observed=observed, source=Source(str(path.resolve()))))
 
 
+def _from_table(
+    path: Path,
+    tracker: FaceTracker | str | Path | None,
+    fps: float | None,
+    speech: Sequence[str],
+    keep_pixels: bool,
+) -> Behaviour:
+    """Another tracker's table, with every channel that a film would give."""
+    if keep_pixels:
+        raise InputError(
+            f"{path} is a table: there are no pictures to keep. Leave keep_pixels out."
+        )
+    if isinstance(tracker, FaceTracker):
+        raise InputError(f"{path} is a table, which needs no tracker to look at it.")
+    told = read(path, tracker=None if tracker is None else str(tracker), fps=fps)
+    face = (*GROUPS["coefficients"], *speech)
+    lacking = {
+        name: torch.full((told.frames, *STANDARD[name].width), torch.nan)
+        for name in face
+        if name not in told
+    }
+    nowhere = dict.fromkeys(lacking, torch.zeros(told.frames, dtype=torch.bool))
+    return complete(told.with_channels(lacking, observed=nowhere))
+
+
+def _looking(tracker: FaceTracker | str | Path) -> FaceTracker | Callable[[], FaceTracker]:
+    """A tracker, or what makes one, from what the user named."""
+    if isinstance(tracker, FaceTracker):
+        return tracker
+    name = str(tracker)
+    if name == "mediapipe":
+        return default_tracker
+    if name.lower().endswith(".task"):
+        from visavis.features.face_task import TaskTracker
+
+        return lambda: TaskTracker(name)
+    raise InputError(
+        f"no tracker of films is called {name!r}. Known: mediapipe, or a path to a "
+        f"face_landmarker.task. ({', '.join(FORMATS)} write tables: give the .csv as the source.)"
+    )
+
+
 def _watch(
     path: Path,
     info: MediaInfo,
-    tracker: FaceTracker | None,
+    tracker: FaceTracker | Callable[[], FaceTracker] | None,
     seen: _Seen,
     progress: Progress | None,
 ) -> None:
@@ -117,8 +173,8 @@ def _watch(
             f"{needed / 1024**3:.1f} GiB. Cut the film, or leave keep_pixels out."
         )
     with ExitStack() as stack:
-        if tracker is None:
-            tracker = stack.enter_context(default_tracker())
+        if not isinstance(tracker, FaceTracker):
+            tracker = stack.enter_context((tracker or default_tracker)())
         for t, frame in enumerate(video_frames(path, fps=FPS, size=_working_size(info))):
             seen.add(frame, tracker.track(frame, t / FPS))
             if progress is not None:
@@ -147,6 +203,7 @@ class _Seen:
         self.poses: list[NDArray[np.float32]] = []
         self.faces: list[NDArray[np.float32]] = []  # measures, or blendshapes
         self.measured: bool | None = None
+        self.sure: list[float] = []
         self.pixels: list[NDArray[np.uint8]] | None = [] if keep_pixels else None
 
     def add(self, frame: NDArray[np.uint8], face: FaceObservation | None) -> None:
@@ -154,6 +211,7 @@ class _Seen:
             self.at.append(self.frames)
             self.poses.append(np.concatenate([face.rotation, face.translation]))
             self.measured = face.measures is not None
+            self.sure.append(face.confidence)
             self.faces.append(face.blendshapes if face.measures is None else face.measures)
             if self.pixels is not None:
                 self.pixels.append(face_picture(frame, face.landmarks))
@@ -167,6 +225,7 @@ class _Seen:
             "blendshapes": torch.full((frames, len(BLENDSHAPES)), torch.nan),
             "rotation": torch.full((frames, 3), torch.nan),
             "translation": torch.full((frames, 3), torch.nan),
+            "confidence": torch.zeros((frames, 1)),
         }
         if self.at:
             poses = np.stack(self.poses)
@@ -178,12 +237,14 @@ class _Seen:
             values["blendshapes"][there] = torch.from_numpy(faces)
             values["rotation"][there] = torch.from_numpy(poses[:, :3])
             values["translation"][there] = torch.from_numpy(place)
+            values["confidence"][there, 0] = torch.tensor(self.sure, dtype=torch.float32)
         if self.pixels is not None:
             pictures = torch.zeros((frames, *STANDARD["pixels"].width), dtype=torch.uint8)
             for t, picture in zip(self.at, self.pixels, strict=True):
                 pictures[t] = torch.from_numpy(picture)
             values["pixels"] = pictures
-        return values, {name: there.clone() for name in values}
+        looked = torch.full((frames,), self.frames > 0)  # no face in a picture is known, not absent
+        return values, {n: looked if n == "confidence" else there.clone() for n in values}
 
 
 def face_picture(frame: NDArray[np.uint8], landmarks: NDArray[np.float32]) -> NDArray[np.uint8]:
