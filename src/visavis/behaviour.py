@@ -350,7 +350,7 @@ class Behaviour:
 
     def without(self, *names: str) -> Behaviour:
         """All but these channels, groups or "words"; names that are not here change nothing."""
-        gone = self.layout.resolve([n for n in names if n != WORDS], strict=False)
+        gone = self.layout.resolve(names, strict=False)
         kept = self._keep(tuple(n for n in self.layout.names if n not in gone))
         return replace(kept, words=_no_words(kept.words)) if WORDS in names else kept
 
@@ -393,7 +393,7 @@ class Behaviour:
         if not 0 <= start <= stop <= self.frames:
             raise InputError(f"cannot drop frames {start} to {stop} of {self.frames}.")
         masks = dict(self.observed)
-        for name in self.layout.resolve([n for n in names if n != WORDS]):
+        for name in self._dropped(names):
             mask = self.mask(name).clone()
             mask[..., start:stop] = False
             masks[name] = mask
@@ -404,6 +404,11 @@ class Behaviour:
                 words, lambda ws: tuple(w for w in ws if w.end_s <= begin_s or w.start_s >= end_s)
             )
         return replace(self, observed=masks, words=words)
+
+    def _dropped(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Channels behind names; "words" may stand for words alone, every other name for some."""
+        others = self.layout.resolve([n for n in names if n != WORDS])
+        return (*others, *self.layout.resolve([WORDS] if WORDS in names else [], strict=False))
 
     # ------------------------------------------------------------------ time
 

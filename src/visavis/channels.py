@@ -100,6 +100,8 @@ BLENDSHAPES = tuple(
 """The 52 ARKit shapes in alphabetical camelCase order; Left is the subject's left."""
 
 _WAV2VEC2_WIDTH = 768
+_ROBERTA_WIDTH = 768
+_TEXT_WIDTH = 64
 
 STANDARD: Mapping[str, Channel] = {
     channel.name: channel
@@ -133,6 +135,9 @@ STANDARD: Mapping[str, Channel] = {
         Channel("pitch", ("hz",), low=0.0),  # 0 where unvoiced
         Channel("voice", ("activity",), "bounded", low=0.0, high=1.0),
         Channel("wav2vec2", tuple(f"w{i}" for i in range(_WAV2VEC2_WIDTH)), rate=2),
+        # what is being said (features/text.py)
+        Channel("text", tuple(f"h{i}" for i in range(_TEXT_WIDTH))),
+        Channel("roberta", tuple(f"r{i}" for i in range(_ROBERTA_WIDTH))),
     )
 }
 
@@ -144,11 +149,12 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         *("confidence", "measured"),
     ),
     "speech": ("mfcc78", "logmel", "energy", "pitch", "voice", "wav2vec2"),
+    "words": ("text", "roberta"),
 }
 """Names that stand for several channels in `select`, `without` and `drop`."""
 
 WORDS = "words"
-"""The third group for dropping: it names `Behaviour.words`, not a channel."""
+"""The third group for dropping: its channels, and `Behaviour.words` themselves."""
 
 CONVENTIONS = ("arkit", "faceverse")
 """How coefficients are meant: ours (`arkit`, DESIGN's axes), or FaceVerse files as they come."""

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import shutil
+import subprocess
 from itertools import pairwise
 from pathlib import Path
 
@@ -336,3 +338,25 @@ def test_senseless_requests_are_refused() -> None:
         mfcc78(sound, 0, 1)
     with pytest.raises(InputError, match="bands"):
         log_mel(sound, 16_000, 1, 0)
+
+
+def test_voice_of_espeaks_sentences_agrees_with_silero(tmp_path: Path) -> None:
+    silero = pytest.importorskip("silero_vad")
+    espeak = shutil.which("espeak-ng") or pytest.skip("espeak-ng is not installed")
+    pieces: list[np.ndarray] = []
+    for number, text in enumerate(
+        ("I did not expect that at all.", "Then she laughed, and said yes.")
+    ):
+        out = tmp_path / f"{number}.wav"
+        subprocess.run([espeak, "-w", str(out), text], check=True)
+        said = resample(read_audio(out), 16_000).mono
+        pieces += [np.zeros(14_400, np.float32), np.asarray(said, np.float32)]
+    sound = np.concatenate(pieces) + noise(sum(map(len, pieces)), scale=1e-3)
+    frames = len(sound) // 640
+    theirs = np.zeros(frames, bool)
+    model = silero.load_silero_vad()
+    for run in silero.get_speech_timestamps(torch.from_numpy(sound), model, sampling_rate=16_000):
+        theirs[run["start"] // 640 : run["end"] // 640] = True
+    ours = voice(sound, 16_000, frames)[:, 0].numpy() > 0.2
+    assert 0.4 < theirs.mean() < 0.9
+    assert (ours == theirs).mean() > 0.9
