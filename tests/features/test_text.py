@@ -14,7 +14,6 @@ from visavis.behaviour import Behaviour, Word
 from visavis.errors import InputError
 from visavis.features.text import WIDTH, roberta_channel, text_channel, word_vector
 
-
 SAID = ("so", "we", "met", "again")
 
 
