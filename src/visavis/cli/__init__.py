@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from visavis import __version__
+from visavis.cli.corpus import corpus_app
 from visavis.errors import InputError, MissingExtra, OfflineOnly, VisavisError
 
 app = typer.Typer(
@@ -26,6 +27,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+
+app.add_typer(corpus_app, name="corpus")
 
 SourceFile = Annotated[
     Path,

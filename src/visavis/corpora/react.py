@@ -69,7 +69,7 @@ class React(DiskCorpus):
         root: the folder with `train.csv`, `val.csv`, `test.csv` and a folder for each split.
         split: "train", "val" or "test".
         swap: also every pair with the roles swapped, as the challenge counts (1,612 of 806).
-        acoustics: acoustic channels of the speaker, of `features.speech`; () reads no sound.
+        speech: acoustic channels of the speaker, of `features.speech`; () reads no sound.
         convention: "arkit" converts FaceVerse coefficients to ours; "faceverse" leaves them.
         personal: the personalised task: `person_specific_<split>.csv` where it is there, and
             reactions of the paired listener alone.
@@ -92,7 +92,7 @@ class React(DiskCorpus):
         split: str = "train",
         *,
         swap: bool = True,
-        acoustics: Sequence[str] = SPEECH,
+        speech: Sequence[str] = SPEECH,
         convention: str = "arkit",
         personal: bool = False,
         labels: AppropriateMap | str | Path | None = None,
@@ -109,7 +109,7 @@ class React(DiskCorpus):
         checked_split(split, there, corpus=self.name, root=where)
         self.convention, self.personal, self.swap = convention, personal, swap
         self._index = _index(where, split, personal=personal)
-        self._acoustics = checked_speech(acoustics)
+        self._speech = checked_speech(speech)
         tree = _tree(where, split, self._index)
         self._kinds = tree.kinds
         pairs = read_index(self._index)
@@ -121,7 +121,7 @@ class React(DiskCorpus):
         whole = [clip for clip in clips if clip.id not in {p.where for p in problems if p.skipped}]
         options = {
             "swap": swap,
-            "acoustics": self._acoustics,
+            "speech": self._speech,
             "convention": convention,
             "personal": personal,
             "labels": self._given.fingerprint if self._given else None,
@@ -145,7 +145,7 @@ class React(DiskCorpus):
                 "react %s: %d of %d clips are left out%s; the others keep their rows in every "
                 "matrix.", self.split, lost, count, named,
             )  # fmt: skip
-        if self._acoustics and SOUND not in self._kinds:
+        if self._speech and SOUND not in self._kinds:
             log.warning("react %s: there is no %s, so speakers are silent.", self.split, SOUND)
         if self._given is None and self._labels_file is None:
             log.warning("react %s: %s", self.split, self._no_labels())
@@ -186,7 +186,7 @@ class React(DiskCorpus):
                 told = "the clip is left out" if needed else "they are unobserved"
                 what = f"the {side} has no file in {kind}; {told}."
                 found.append(Problem("missing", place.path, what, skipped=needed))
-        if self._acoustics and SOUND in self._kinds and speaker.sound is None:
+        if self._speech and SOUND in self._kinds and speaker.sound is None:
             what = f"the speaker has no file in {SOUND}; acoustics are unobserved."
             found.append(Problem("missing", place.path, what, skipped=False))
         return found
@@ -201,8 +201,8 @@ class React(DiskCorpus):
         )
         if face.layout.convention == "arkit" and len(self._faces) == 1:
             face = complete(face)
-        if side == "speaker" and self._acoustics and SOUND in self._kinds:
-            made, observed = heard(files.sound, face.frames, self._acoustics)
+        if side == "speaker" and self._speech and SOUND in self._kinds:
+            made, observed = heard(files.sound, face.frames, self._speech)
             face = face.with_channels(made, observed=observed)
         return face
 
@@ -211,7 +211,7 @@ class React(DiskCorpus):
         return tuple(kind for kind in (ATTRIBUTES, COEFFICIENTS) if kind in self._kinds)
 
     def _sources(self, clip: Clip) -> tuple[Path, ...]:
-        sound = clip.speaker.sound if self._acoustics else None
+        sound = clip.speaker.sound if self._speech else None
         own = (*clip.speaker.read, *clip.listener.read, *((sound,) if sound else ()))
         return (*own, *self._common)
 
