@@ -9,15 +9,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from visavis.corpora._disk_read import npy_frames, read_table
 from visavis.corpora._disk_root import entries
+from visavis.corpora._disk_traits import scored
 from visavis.corpora._problems import Problem
 from visavis.dyad import TRAITS
 from visavis.errors import InputError
@@ -140,12 +139,3 @@ def personalities(split: Path, role: str) -> tuple[dict[tuple[str, str], Tensor]
         else:
             found[session, SUFFIX.sub("", row["video_name"])] = traits
     return found, problems
-
-
-def scored(cells: Sequence[str]) -> Tensor | None:
-    """Scores from 1 to 5 as numbers in [0, 1]; None if one of them is not such a score."""
-    try:
-        scores = torch.tensor([float(cell) for cell in cells])
-    except ValueError:
-        return None
-    return (scores - 1) / 4 if bool(((scores >= 1) & (scores <= 5)).all()) else None

@@ -20,7 +20,10 @@ from visavis.corpora._disk_make import (
     write_table,
 )
 from visavis.dyad import TRAITS
+from visavis.features.faceverse import to_faceverse
 
+REST = (0.0, 0.0, 1.84)
+"""Where written heads are at rest, in FaceVerse units: the released data's z lies near 1.84."""
 START = 103100
 """Of the first recording's name, as the real ones: hours, minutes, seconds of two cameras."""
 
@@ -66,10 +69,15 @@ def write_mars(
     for role, rows in traits.items():
         if rows:
             write_table(split / "personality" / f"{role}.csv", header, rows)
+    mean = np.zeros(58, np.float32)
+    mean[-3:] = REST
+    write_npy(split.parent / "mean_face.npy", mean)
     return split
 
 
 def _rows(who: Behaviour, names: tuple[str, ...], fps: float) -> NDArray[np.float32]:
     """[T, width] at `fps`; NaN where unobserved."""
     clip = resample(who.select(*names), fps)
+    if "rotation" in names:
+        clip = to_faceverse(clip, rest=REST)
     return np.concatenate([clip.channels[name].numpy() for name in names], axis=1)

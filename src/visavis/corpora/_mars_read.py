@@ -15,7 +15,11 @@ from visavis.corpora._disk_clock import beside, resample
 from visavis.corpora._disk_read import read_npy, read_numbers
 from visavis.corpora._disk_sound import heard
 from visavis.corpora._mars_files import Recording
+from visavis.errors import InputError
+from visavis.features.faceverse import from_faceverse
 
+SAMPLED = 256
+"""Files from which the mean place of heads is taken where no file tells it."""
 BANDS = 5
 EEG_LABELS = (
     *("TP9", "AF7", "AF8", "TP10"),
@@ -40,9 +44,11 @@ class Reader:
     """Of the files."""
     clock: float
     """Of the behaviours."""
-    convention: str
     coefficients: bool
     """Whether the split has them at all."""
+    rest: tuple[float, float, float] | None
+    """Translation at rest in FaceVerse units: coefficients are converted to ours. None leaves
+    them as they are."""
     speech: tuple[str, ...]
     extra: tuple[str, ...]
 
@@ -56,28 +62,29 @@ class Reader:
         raw = read_npy(path, width=files.WIDTHS[files.ATTRIBUTES])
         values = _parted(raw, GROUPS["attributes"])
         if self.coefficients:
-            values |= _parted(self._face(who, len(raw)), GROUPS["coefficients"])
+            face = self._rows(who, files.COEFFICIENTS, len(raw))
+            values |= _parted(face, GROUPS["coefficients"])
         if "audio_features" in self.extra:
             values["audio_features"] = self._rows(who, files.WAV2VEC, len(raw))
-        behaviour = resample(self._behaviour(values, self.fps, self._source(who)), self.clock)
+        channels = tuple(STANDARD.get(name) or EXTRA[name] for name in values)
+        native = Behaviour.of(
+            values,
+            layout=Layout(channels, "faceverse" if self.coefficients else "arkit"),
+            fps=self.fps,
+            source=self._source(who),
+            nan_is_absent=True,
+        )
+        if self.coefficients and self.rest is not None:
+            native = from_faceverse(native, rest=self.rest)
+        behaviour = resample(native, self.clock)
         if "eeg" in self.extra:
             eeg = self._eeg(who, behaviour.frames)
-            behaviour = beside(behaviour, self._behaviour({"eeg": eeg}, self.clock, None))
+            layout = Layout((EXTRA["eeg"],))
+            table = Behaviour.of({"eeg": eeg}, layout=layout, fps=self.clock, nan_is_absent=True)
+            behaviour = beside(behaviour, table)
         if speaking and self.speech:
             behaviour = beside(behaviour, self._sound(who, behaviour.frames))
         return behaviour
-
-    def _behaviour(
-        self, values: dict[str, NDArray[np.float32]], fps: float, source: Source | None
-    ) -> Behaviour:
-        channels = tuple(STANDARD.get(name) or EXTRA[name] for name in values)
-        return Behaviour.of(
-            values,
-            layout=Layout(channels, self.convention),
-            fps=fps,
-            source=source,
-            nan_is_absent=True,
-        )
 
     def _rows(self, who: Recording, kind: str, frames: int) -> NDArray[np.float32]:
         """[frames, width] of an npy file beside the attributes: NaN past its end or without it."""
@@ -87,9 +94,6 @@ class Reader:
             rows = read_npy(path, width=files.WIDTHS[kind])[:frames]
             found[: len(rows)] = rows
         return found
-
-    def _face(self, who: Recording, frames: int) -> NDArray[np.float32]:
-        return self._rows(who, files.COEFFICIENTS, frames)
 
     def _eeg(self, who: Recording, frames: int) -> NDArray[np.float32]:
         """[frames, 14]: a row of the table lasts a second; NaN past its end or without it."""
@@ -107,12 +111,7 @@ class Reader:
         path = who.path(self.split, files.AUDIO, ".wav")
         ours = max(1, round(frames * FPS / self.clock))
         channels, observed = heard(path if path.is_file() else None, ours, self.speech)
-        sound = Behaviour.of(
-            channels,
-            layout=Layout(tuple(STANDARD[name] for name in channels), self.convention),
-            observed=observed,
-        )
-        return resample(sound, self.clock, frames=frames)
+        return resample(Behaviour.of(channels, observed=observed), self.clock, frames=frames)
 
     def _source(self, who: Recording) -> Source | None:
         for kind in files.VIDEOS:
@@ -135,3 +134,33 @@ def _parted(raw: NDArray[np.float32], names: tuple[str, ...]) -> dict[str, NDArr
     """Columns by channel, in the order of `names`."""
     stops = np.cumsum([STANDARD[name].size for name in names])[:-1]
     return dict(zip(names, np.split(raw, stops, axis=1), strict=True))
+
+
+def rest_of(root: Path, folder: Path) -> tuple[float, float, float]:
+    """Where heads are at rest, in FaceVerse units.
+
+    The last three numbers of `mean_face.npy` in the root; else the mean over the frames of at
+    most 256 files of the training split's coefficients, or of this split's without one.
+
+    Raises:
+        InputError: a file is damaged, or none can be used.
+    """
+    means = root / "mean_face.npy"
+    width = files.WIDTHS[files.COEFFICIENTS]
+    if means.is_file():
+        x, y, z = (float(v) for v in read_npy(means).reshape(-1)[-3:])
+        return x, y, z
+    train = root / "train" / files.COEFFICIENTS
+    place = train if train.is_dir() else folder / files.COEFFICIENTS
+    found = sorted(path for path in place.rglob("*.npy") if not path.name.startswith("."))
+    if not found:
+        raise InputError(f"{place} has no npy files to take the mean place of heads from.")
+    total, count = np.zeros(3), 0
+    for path in found[:: max(1, len(found) // SAMPLED)][:SAMPLED]:
+        rows = read_npy(path, width=width)[:, -3:].astype(np.float64)
+        rows = rows[np.isfinite(rows).all(axis=1)]
+        total, count = total + rows.sum(axis=0), count + len(rows)
+    if not count:
+        raise InputError(f"no frame of {place} is finite, so that no mean can be taken.")
+    x, y, z = (float(v) for v in total / count)
+    return x, y, z

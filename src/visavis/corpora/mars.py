@@ -18,7 +18,7 @@ from visavis.corpora._disk_corpus import Clip, DiskCorpus
 from visavis.corpora._disk_root import checked_root, checked_split, entries
 from visavis.corpora._disk_sound import SPEECH, checked_speech
 from visavis.corpora._mars_files import Recording
-from visavis.corpora._mars_read import EXTRA, Reader
+from visavis.corpora._mars_read import EXTRA, Reader, rest_of
 from visavis.corpora._problems import Problem
 from visavis.errors import InputError, nearest
 
@@ -82,12 +82,13 @@ class Mars(DiskCorpus):
         if not (0 < self.clock < 1000 and 0 < fps < 1000):
             raise InputError(f"clock and fps must be positive, not {clock} and {fps}.")
         folder = base / split
+        coefficients = (folder / files.COEFFICIENTS).is_dir()
         self._reader = Reader(
             split=folder,
             fps=fps,
             clock=self.clock,
-            convention=convention,
-            coefficients=(folder / files.COEFFICIENTS).is_dir(),
+            coefficients=coefficients,
+            rest=rest_of(base, folder) if coefficients and convention == "arkit" else None,
             speech=_heard(folder, speech),
             extra=tuple(name for name in EXTRA if name in extra),
         )
@@ -109,7 +110,7 @@ class Mars(DiskCorpus):
             options={
                 "clock": self.clock,
                 "fps": fps,
-                "convention": convention,
+                "rest": self._reader.rest,
                 "speech": self._reader.speech,
                 "extra": self._reader.extra,
             },
