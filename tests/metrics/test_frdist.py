@@ -228,7 +228,8 @@ def test_the_search_computes_less_than_everything(monkeypatch: pytest.MonkeyPatc
 def torch_brute(pred: Any, targets: Any, device: str) -> NDArray[np.float64]:
     x, y = (sequence_set(side, GROUPS, name="side") for side in (pred, targets))
     pairs = np.indices((len(pred), len(targets))).reshape(2, -1).astype(np.int64)
-    return torch_distances(x, y, GROUPS, pairs[0], pairs[1], torch.device(device)).sum(0).reshape(len(pred), -1)
+    parts = torch_distances(x, y, GROUPS, pairs[0], pairs[1], torch.device(device))
+    return parts.sum(0).reshape(len(pred), -1)
 
 
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])

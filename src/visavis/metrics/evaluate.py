@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from visavis.channels import GROUPS, STANDARD
 from visavis.errors import InputError, nearest
-from visavis.metrics._device import device_named
+from visavis.metrics._device import Where, device_named
 from visavis.metrics._scoring import Progress, run, undefined
 from visavis.metrics._sources import Source, from_arrays, from_lists
 from visavis.metrics.protocol import METRICS, Protocol, protocol_named
@@ -66,9 +66,9 @@ def evaluate_arrays(
         ProtocolWarning: once, counting values that are not finite, constant channels and clips
             too short for the lags, which the published protocols score in their own way.
     """
-    chosen = protocol_named(protocol)
+    chosen, where = protocol_named(protocol), device_named(device)
     source = from_arrays(pred, gt, speaker, neighbour, chosen, LABELS)
-    return _scores(source, metrics, per_clip, workers, device, progress)
+    return _scores(source, metrics, per_clip, workers, where, progress)
 
 
 def evaluate_lists(
@@ -94,9 +94,9 @@ def evaluate_lists(
     FRDvs compares frames of different clips and is left out where lengths differ. The rest as
     for `evaluate_arrays`.
     """
-    chosen = protocol_named(protocol)
+    chosen, where = protocol_named(protocol), device_named(device)
     source = from_lists(pred, targets, speaker, chosen, LABELS)
-    return _scores(source, metrics, per_clip, workers, device, progress)
+    return _scores(source, metrics, per_clip, workers, where, progress)
 
 
 def evaluate_behaviours(
@@ -125,6 +125,7 @@ def evaluate_behaviours(
         MissingChannel: a channel is not there or was not observed in every frame.
         InputError: as for `evaluate_lists`.
     """
+    device_named(device)  # told before any channel is packed
     names = GROUPS.get(channels, (channels,)) if isinstance(channels, str) else tuple(channels)
     return evaluate_lists(
         [_packed(one, names) for one in reactions],
@@ -150,10 +151,9 @@ def _scores(
     metrics: Sequence[str] | None,
     per_clip: bool,
     workers: int | None,
-    device: str,
+    where: Where,
     progress: Progress | None,
 ) -> Scores:
-    where = device_named(device)
     wanted, notes = choose(source, metrics)
     if workers is not None and workers < 1:
         raise InputError(f"workers must be at least 1, not {workers}.")

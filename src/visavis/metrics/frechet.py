@@ -11,7 +11,7 @@ Like every published FID, the numbers here are d², not d.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -91,7 +91,10 @@ def frechet(features_a: Any, features_b: Any) -> Frechet:
     for name, rows in (("features_a", a), ("features_b", b)):
         if len(rows) < 2:
             raise InputError(f"{name} has one row; a covariance needs at least two.")
-    return _between(a.mean(0), _spread(a), b.mean(0), _spread(b))
+    found = _between(a.mean(0), _spread(a), b.mean(0), _spread(b))
+    # rounding of the means may look like one more dimension
+    ranks = min(found.ranks[0], len(a) - 1), min(found.ranks[1], len(b) - 1)
+    return replace(found, ranks=ranks)
 
 
 def _spread(rows: Array) -> Array:
