@@ -329,6 +329,14 @@ def test_a_killed_build_goes_on_from_its_whole_shards(pairs: Pairs, tmp_path: Pa
     assert_equal(cached, pairs)
 
 
+def test_opening_a_complete_cache_writes_nothing(pairs: Pairs, tmp_path: Path) -> None:
+    folder = Cached(pairs, tmp_path / "cache").folder
+    (folder / "locks").unlink()
+    before = {p.name: p.stat().st_mtime_ns for p in folder.iterdir()}
+    assert_equal(Cached(pairs, tmp_path / "cache", verify="nothing"), pairs)
+    assert {p.name: p.stat().st_mtime_ns for p in folder.iterdir()} == before
+
+
 def test_several_jobs_build_the_same_cache(pairs: Pairs, tmp_path: Path) -> None:
     seen: list[tuple[int, int | None]] = []
     slow = Pairs(pairs.root, pause_s=0.01)

@@ -150,10 +150,17 @@ def _index(plan: Plan) -> dict[int, tuple[int, Rows]]:
 def sum_up(plan: Plan, contents: Contents, about: Mapping[str, Any] | None) -> None:
     """Write down what was learned: hashes of files, and with `about` the index of a complete
     cache, so that opening it reads no shard."""
+    if about is None and not (contents.learned and os.access(plan.folder, os.W_OK)):
+        return  # a cache that is complete may lie where nobody may write
     with _locks(plan.folder / "locks") as claim, claim(len(plan.shards), wait=True) as held:
         if held is not None:
             _sweep(plan.folder, plan.index.stem)
             _sweep(plan.folder, contents.memory.stem)
+        for leftover in list(plan.folder.glob(".shard-*")):
+            shard = int(leftover.name.split("-")[1])
+            with claim(shard) as held:
+                if held:
+                    _sweep(plan.folder, plan.path(shard).stem)
         contents.remember()
         if about is None:
             return

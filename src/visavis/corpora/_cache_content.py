@@ -38,7 +38,8 @@ class Contents:
         self.memory = memory
         self._fresh: dict[str, str] = {}
         self._known: dict[str, tuple[Look, str]] = {} if reread else _remembered(memory)
-        self._learned = False
+        self.learned = False
+        """Whether `remember` has something to write."""
         self.read = 0
         """Files whose content was read so far."""
 
@@ -61,13 +62,13 @@ class Contents:
 
     def remember(self) -> None:
         """Write what was learned, for the next time, beside what others wrote meanwhile."""
-        if not self._learned:
+        if not self.learned:
             return
         known = {**_remembered(self.memory), **self._known}
         lines = {name: [*look, digest] for name, (look, digest) in known.items()}
         with atomic_path(self.memory) as temporary:
             temporary.write_text(json.dumps(lines), "utf-8")
-        self._learned = False
+        self.learned = False
 
     def _hash(self, name: str) -> str:
         try:
@@ -83,7 +84,7 @@ class Contents:
                 raise InputError(f"{name} changes while it is read; wait until it is complete.")
         except OSError as error:
             raise InputError(f"cannot read {name}: {error.strerror or error}.") from error
-        self._learned = True
+        self.learned = True
         if before[2] < began - _SETTLED_NS:
             self._known[name] = (before, digest)
         else:
