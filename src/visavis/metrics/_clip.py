@@ -55,19 +55,51 @@ def on_host(values: Any) -> Any:
     return (held.float() if held.dtype == torch.bfloat16 else held).numpy()
 
 
+LARGEST = 1e70
+"""Of a value that `corrected` scores: a correlation multiplies four such, and 1e308 is the end."""
+SMALLEST = 1e-70
+"""A signal with no value above it is scaled before it is squared."""
+
+
+def usable(array: Real) -> bool:
+    """Whether every value is finite and at most `LARGEST` in size."""
+    sizes = np.abs(array) if array.dtype == np.float64 else array
+    return bool(np.isfinite(array).all() and (sizes is array or sizes.max(initial=0.0) <= LARGEST))
+
+
+def lifted(*parts: Real) -> tuple[Real, ...]:
+    """`parts` [..., D], with channels that are tiny in all of them scaled by one power of two.
+
+    Correlations do not change by it (a power of two rounds nothing), but squares no longer vanish.
+    """
+    if all(part.dtype != np.float64 for part in parts):
+        return parts
+    sizes = [np.abs(part).reshape(-1, part.shape[-1]).max(axis=0) for part in parts]
+    size = np.max(sizes, axis=0)
+    tiny = (size > 0) & (size < SMALLEST)
+    if not tiny.any():
+        return parts
+    exponents = np.where(tiny, -np.frexp(size)[1], 0)
+    half = exponents // 2  # in two steps: 2^1074 is no float64
+    return tuple(np.ldexp(np.ldexp(part, half), exponents - half) for part in parts)
+
+
 def refuse_unfinite(name: str, array: Real, axes: str, labels: Sequence[str] = ()) -> None:
-    """Raise `InputError` at the first NaN or infinity, naming its place on every axis."""
-    finite = np.isfinite(array)
-    if finite.all():
+    """Raise `InputError` at the first NaN, infinity or huge value; every axis of it is named."""
+    if usable(array):
         return
-    place = [int(i) for i in np.unravel_index(int(np.argmin(finite)), array.shape)]
+    fine = np.isfinite(array) & (np.abs(array) <= LARGEST)
+    place = [int(i) for i in np.unravel_index(int(np.argmin(fine)), array.shape)]
+    what = "finite values only: fill it or leave the clip out."
+    if np.isfinite(array[tuple(place)]):
+        what = f"values up to {LARGEST:g}, whose squares can be summed: give another unit."
     words = {"N": "clip", "K": "sample", "G": "target", "T": "frame", "D": "channel"}
     named = [f"{words[axis]} {i}" for axis, i in zip(axes, place, strict=True)]
     if labels and axes[-1] == "D":
         named[-1] += f" ({labels[place[-1]]})"
     raise InputError(
         f"{name} holds {array[tuple(place)]} at {', '.join(named)}. "
-        "The protocol 'corrected' scores finite values only: fill it or leave the clip out."
+        f"The protocol 'corrected' scores {what}"
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -86,6 +86,32 @@ def sequence_set(
             f"{name}[{at}] has no frame with a value in channels {groups[group][0]}: leave it out."
         )
     return SequenceSet(values, starts, lengths, odd, centre)
+
+
+def comparable(x: SequenceSet, y: SequenceSet) -> tuple[SequenceSet, SequenceSet, float]:
+    """Both sets, by one power of two nearer to 1 where squares would leave float64.
+
+    The last is what distances between them are to be multiplied by.
+    """
+    if x.values.dtype != np.float64 and y.values.dtype != np.float64:
+        return x, y, 1.0
+    size = max(
+        float(np.abs(side.values).max(where=np.isfinite(side.values), initial=0.0))
+        for side in (x, y)
+    )
+    if size == 0 or 1e-70 < size < 1e70:
+        return x, y, 1.0
+    exponent = int(np.frexp(size)[1])
+    exponent = max(-1000, min(1000, exponent))  # 2^1074 is no float64
+    x, y = (
+        replace(
+            side,
+            values=np.ldexp(side.values.astype(np.float64), -exponent),
+            centre=np.ldexp(side.centre, -exponent),
+        )
+        for side in (x, y)
+    )
+    return x, y, 2.0**exponent
 
 
 def contiguous(columns: slice, width: int) -> tuple[int, int]:

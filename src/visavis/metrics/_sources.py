@@ -11,7 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visavis.errors import InputError
-from visavis.metrics._clip import iterated, on_host, real_array, refuse_unfinite, target_arrays
+from visavis.metrics._clip import (
+    iterated,
+    on_host,
+    real_array,
+    refuse_unfinite,
+    target_arrays,
+    usable,
+)
 from visavis.metrics.protocol import Protocol
 
 Real = NDArray[np.floating]
@@ -110,7 +117,7 @@ def from_arrays(
         named = labels if len(labels) == ours["D"] else ()
         for name, axes in (("pred", "NKTD"), ("gt", "NTD"), ("speaker", "NTD")):
             for index, clip in enumerate(parts[name]):
-                if not np.isfinite(clip).all():
+                if not usable(clip):
                     _refuse(name, index, clip, axes, named)
     lengths = (ours["T"],) * ours["N"]
     return Arrays(protocol, ours["K"], ours["D"], lengths, **parts, neighbour=suits)

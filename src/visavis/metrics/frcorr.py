@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from visavis.metrics._clip import PerClip, real_array, stacked, target_arrays
+from visavis.metrics._clip import PerClip, lifted, real_array, stacked, target_arrays
 from visavis.metrics._device import Where, device_of
 from visavis.metrics.ccc import ccc_matrix, moments
 from visavis.metrics.protocol import Group, Protocol
@@ -46,6 +46,7 @@ def live_ccc(
     A channel that is constant in a target is left out of the mean for that target; one that is
     constant in the prediction only scores 0. NaN where no target has a moving channel. [M] each.
     """
+    pred, targets = lifted(pred, targets)
     real = moments(targets, where)
     scores = ccc_matrix(moments(pred, where), real, epsilon=0.0)
     found = {}

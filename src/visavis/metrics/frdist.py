@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from visavis.errors import InputError
 from visavis.metrics._clip import PerClip, real_array, target_arrays
 from visavis.metrics._device import Where, device_named, device_of
-from visavis.metrics._dtw_sets import Groups, Real, SequenceSet, sequence_set
+from visavis.metrics._dtw_sets import Groups, Real, SequenceSet, comparable, sequence_set
 from visavis.metrics.dtw import dtw
 from visavis.metrics.protocol import ATTRIBUTES, Protocol
 
@@ -53,9 +53,10 @@ def group_distances(
     Raises `InputError` for shapes that do not match and for a sequence without frames.
     """
     x, y = _sets(pred, targets, groups)
+    x, y, unit = comparable(x, y)
     i, j = np.indices((len(x.starts), len(y.starts))).reshape(2, -1).astype(np.int64)
     total = _sum(_distances(x, y, groups, i, j, device_named(device)))
-    return total.reshape(len(x.starts), -1)
+    return unit * total.reshape(len(x.starts), -1)
 
 
 def nearest_distances(
@@ -77,9 +78,9 @@ def _of_one_clip(
     where: Where,
     each_group: bool = False,
 ) -> F64:
-    x, y = _sets(pred, targets, groups)
+    x, y, unit = comparable(*_sets(pred, targets, groups))
     every = np.tile(np.arange(len(y.starts)), (len(x.starts), 1))
-    return _nearest(x, y, groups, every, where, each_group)
+    return unit * _nearest(x, y, groups, every, where, each_group)
 
 
 def appropriate_distances(
@@ -134,7 +135,8 @@ def distances_of_clips(
             flat = chunk.reshape(-1, *chunk.shape[2:])  # type: ignore[assignment]
         x = sequence_set(flat, groups, name="pred", width=y.values.shape[1])
         rows = np.repeat(table[start : start + step], samples, axis=0)
-        return _nearest(x, y, groups, rows, where, each_group)
+        x, scaled, unit = comparable(x, y)
+        return unit * _nearest(x, scaled, groups, rows, where, each_group)
 
     found: list[F64] = []
     with ThreadPoolExecutor(max(1, threads)) as pool:

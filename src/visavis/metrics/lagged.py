@@ -192,6 +192,8 @@ def _correlate(
                 if p_var < _FRAGILE * p_edges[m, d, 1, 0] or s_var < _FRAGILE * s_edges[d, 1, 0]:
                     p_from, s_from = (shift, 0) if lag >= 0 else (0, shift)
                     r = _direct(p_line[d, :, m], s_line[d], p_from, s_from, n)
+                    if np.isnan(r):
+                        continue
                 else:
                     r = (cross[i] - p_sum * s_sum / n) / np.sqrt(p_var * s_var)
                 found[m, lags + lag, d] = min(1.0, max(-1.0, r))
@@ -214,6 +216,8 @@ def _direct(p: F64, s: F64, p_from: int, s_from: int, n: int) -> float:
         cross += x * y
         p_var += x * x
         s_var += y * y
+    if p_var == 0.0 or s_var == 0.0:  # moves less than the whole sequence's rounding
+        return np.nan
     return float(cross / np.sqrt(p_var) / np.sqrt(s_var))
 
 

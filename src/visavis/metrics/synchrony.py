@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visavis.errors import InputError
-from visavis.metrics._clip import PerClip, real_array
+from visavis.metrics._clip import PerClip, lifted, real_array
 from visavis.metrics._device import Where, device_of
 from visavis.metrics.lagged import correlations, windowed_correlation
 from visavis.metrics.protocol import Group, Protocol
@@ -72,6 +72,7 @@ def live_offsets(
     with 0. Of equal peaks the one nearest to lag 0 counts, and a prediction that is still in all
     channels has no peak and scores `lags`. NaN where every channel of the speaker is constant.
     """
+    (pred,), (speaker,) = lifted(pred), lifted(speaker)
     curves = np.nan_to_num(correlations(pred, speaker, lags, where))
     live = (speaker != speaker[0]).any(axis=0)
     moves = (pred != pred[:, :1]).any(axis=1)
