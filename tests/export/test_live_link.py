@@ -133,3 +133,12 @@ def test_packets_refuse_orders_and_names_that_mean_nothing() -> None:
         next(live_link_packets(waving(2), order="alphabetical"))  # type: ignore[arg-type]
     with pytest.raises(InputError, match="name"):
         next(live_link_packets(waving(2), subject=""))
+
+
+def test_our_own_reader_gets_back_what_was_written(tmp_path: Path) -> None:
+    from visavis.features.perceive import perceive
+
+    person = waving()
+    got = perceive(write_live_link(person, tmp_path / "a.csv", rate=25))
+    torch.testing.assert_close(got["blendshapes"], person["blendshapes"], atol=1e-5, rtol=0)
+    torch.testing.assert_close(got["rotation"], person["rotation"], atol=1e-5, rtol=0)

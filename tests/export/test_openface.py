@@ -70,3 +70,14 @@ def test_without_blendshapes_their_units_are_empty(tmp_path: Path) -> None:
 def test_a_voice_alone_is_refused(tmp_path: Path) -> None:
     with pytest.raises(MissingChannel, match="au, blendshapes or rotation"):
         write_openface(person(4, names=("energy",)), tmp_path / "a.csv")
+
+
+def test_our_own_reader_gets_back_what_was_written(tmp_path: Path) -> None:
+    from visavis.features.perceive import perceive
+
+    b = person(30, names=("au", "rotation", "translation"))
+    got = perceive(write_openface(b, tmp_path / "a.csv"))
+    torch.testing.assert_close(got["rotation"], b["rotation"], atol=1e-4, rtol=0)
+    for column in range(15):
+        if column != 12:  # AU24 has no column there
+            torch.testing.assert_close(got["au"][:, column], (b["au"][:, column] >= 0.5).float())
