@@ -275,14 +275,11 @@ class Chunks:
         if self._closed:
             raise InputError("this stream was closed; open another one.")
         pixels, samples = getattr(piece, "pixels", None), getattr(piece, "samples", None)
-        picture = isinstance(pixels, np.ndarray) and pixels.dtype == np.uint8 and pixels.ndim == 3
-        sound = (
-            isinstance(samples, np.ndarray) and samples.dtype == np.float32 and samples.ndim == 1
-        )
-        if not picture and not sound:
+        if not _holds(pixels, np.uint8, 3) and not _holds(samples, np.float32, 1):
+            dtype = getattr(samples if pixels is None else pixels, "dtype", "no array")
             raise InputError(
                 "a chunk is a Picture of uint8 [H, W, 3] or a Sound of float32 [N], not "
-                f"{type(piece).__name__} of {getattr(pixels, 'dtype', getattr(samples, 'dtype', '?'))}."
+                f"{type(piece).__name__} of {dtype}."
             )
         await self._queue.put(piece)
 
