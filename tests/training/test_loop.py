@@ -17,8 +17,9 @@ from visavis.dyad import Batch, Persona
 from visavis.errors import InputError, VisavisError
 from visavis.models._base import STRICT, Objective, ReactionConfig, ReactionModel
 from visavis.models.trans_vae import TransVAE, TransVAEConfig
-from visavis.recipes import TrainingRecipe, new_model
-from visavis.training.loop import NotFinite, train
+from visavis.recipes import StageRecipe, TrainingRecipe, new_model
+from visavis.training.faults import NotFinite
+from visavis.training.loop import Terms, train
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -212,7 +213,7 @@ def test_the_best_validated_weights_are_kept() -> None:
     model, scores = OneNumber(), iter([3.0, 1.0, 2.0, 5.0])
     kept: list[float] = []
 
-    def validate(now: ReactionModel[Any]) -> float:
+    def validate(now: ReactionModel[Any], stage: StageRecipe, terms: Terms) -> float:
         now.eval()  # a validation may leave the model in any mode
         kept.append(float(model.weight.detach()))
         return next(scores)
@@ -235,7 +236,7 @@ def test_without_validation_the_last_weights_are_kept() -> None:
 def test_the_end_is_validated_even_off_the_beat() -> None:
     asked = []
     train(
-        OneNumber(), draw, settings(5, validate_every=4), validate=lambda m: asked.append(1) or 0.0
+        OneNumber(), draw, settings(5, validate_every=4), validate=lambda *_: asked.append(1) or 0.0
     )
     assert len(asked) == 2
 

@@ -2,150 +2,263 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import typer
-from rich.console import Console
 
 from visavis import __version__, pretrained, recipes
-from visavis.behaviour import Behaviour
-from visavis.channels import GROUPS
-from visavis.cli.console import bar
+from visavis.cli._train_data import Clips, Draw, Validation, clips, hears, once
+from visavis.cli._train_progress import training_bar
 from visavis.cli.react import ready
-from visavis.corpora import SimulatedDyads, collate
-from visavis.corpora.simulated import VERSION
-from visavis.dyad import Batch, Dyad
 from visavis.errors import InputError
-from visavis.files import atomic_path
 from visavis.models._base import ReactionModel
 from visavis.recipes import Recipe
-from visavis.training.loop import train
+from visavis.training import devices, needs, record
+from visavis.training.faults import Stopped
+from visavis.training.logs import Log
+from visavis.training.loop import History, train
+from visavis.training.resume import Run
+from visavis.training.sampler import Sampler
 
-Listeners = dict[str, Behaviour]
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
-SIMULATED = "trained on simulated dyads, not on recordings of people."
 LIMIT = 4 * 2**20
 """Bytes that one bundled weight may have."""
+FEW = 24
+"""Simulated dyads of a dry run, at least; and at least two batches."""
 
 
-def run(
-    name: str,
-    out: Path | None,
-    *,
-    preset: str | None,
-    changes: list[str],
-    bundle: bool,
-    quiet: bool,
-) -> None:
-    recipe = recipes.read(name, preset=preset, changes=changes)
-    if recipe.corpus.name != "simulated":
-        raise InputError(f"only the corpus 'simulated' is here, not {recipe.corpus.name!r}.")
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the command line was given beside the recipe's name."""
+
+    out: Path | None = None
+    preset: str | None = None
+    changes: Sequence[str] = ()
+    corpus: str | None = None
+    root: Path | None = None
+    bundle: bool = False
+    resume: bool = False
+    dry_run: bool = False
+    accelerator: str = "cpu"
+    devices: int = 1
+    nodes: int = 1
+    strategy: str = "auto"
+    precision: str | None = None
+    tensorboard: bool = False
+    samples: int = 0
+    quiet: bool = False
+
+    def recipe(self, name: str) -> Recipe:
+        short = {"corpus.name": self.corpus, "training.precision": self.precision}
+        extra = [f'{key}="{value}"' for key, value in short.items() if value is not None]
+        return recipes.read(name, preset=self.preset, changes=[*self.changes, *extra])
+
+
+def run(name: str, options: Options) -> None:
+    recipe = options.recipe(name)
+    _check(recipe, options)
+    fabric = devices.fabric(
+        accelerator=options.accelerator,
+        devices=options.devices,
+        nodes=options.nodes,
+        strategy=options.strategy,
+        precision=_precision(recipe),
+    )
+    job = Job(recipe, options, fabric)
+    if options.dry_run:
+        job.rehearse()
+        return
+    try:
+        job.work()
+    except Stopped as stop:
+        if fabric.is_global_zero:
+            typer.echo(f"visavis: {stop}", err=True)
+        raise typer.Exit(128 + stop.signal) from stop
+
+
+def _check(recipe: Recipe, options: Options) -> None:
     if recipe.model in pretrained.WEIGHTLESS:
+        name = recipe.name
         raise InputError(f"{name} has nothing to learn; `visavis react --model {name}` just works.")
-    if bundle and out is not None:
+    if options.bundle and options.out is not None:
         raise InputError("--bundle writes into the package; leave --out away.")
-    target = pretrained.WEIGHTS / name if bundle else out or Path("runs") / name
-    ready(target)
-    model = recipes.build(recipe)
-    audio = _hears(model)
-    training = _dyads("train", recipe, audio=audio, quiet=quiet)
-    validation = _dyads("val", recipe, audio=audio, quiet=quiet) if recipe.training.steps else []
-    listeners = {dyad.id: dyad.listener for dyad in training}
-    console = Console(stderr=True, quiet=quiet)
-    with bar("training", quiet=quiet) as progress:
+    if options.bundle and recipe.name not in recipes.names():
+        raise InputError(f"--bundle is for the package's own recipes, and {recipe.name} is yours.")
+    if options.samples and options.strategy == "fsdp":
+        raise InputError("samples cannot be drawn from a sharded model; leave --samples away.")
 
-        def report(done: int, steps: int, row: Mapping[str, float]) -> None:
-            progress(done, steps)
-            if "validation" in row:
-                terms = ", ".join(f"{n} {x:.4g}" for n, x in row.items())
-                console.print(f"step {done}: {terms}", highlight=False)
 
-        history = train(
-            model,
-            lambda step: _draw(training, listeners, recipe, step),
-            recipe.training,
-            fit_on=_once(training),
-            validate=(lambda m: _score(m, validation, recipe)) if validation else None,
-            progress=report,
+def _precision(recipe: Recipe) -> str:
+    found = {stage.training.precision for stage in recipe.plan}
+    if len(found) > 1:
+        raise InputError("all stages of a run have one precision; set training.precision alone.")
+    return found.pop()
+
+
+class Job:
+    """One run of one recipe on launched devices."""
+
+    def __init__(self, recipe: Recipe, options: Options, fabric: Fabric) -> None:
+        self.recipe, self.options, self.fabric = recipe, options, fabric
+        self.quiet = options.quiet or not fabric.is_global_zero
+        self.folder = self._folder()
+        self.model: ReactionModel[Any] = recipes.build(recipe)
+
+    def _folder(self) -> Path:
+        name = self.recipe.name
+        return Path("runs/bundled") / name if self.options.bundle else (
+            self.options.out or Path("runs") / name
+        )  # fmt: skip
+
+    def work(self) -> None:
+        """Train, save, and say where."""
+        options, recipe, fabric = self.options, self.recipe, self.fabric
+        if options.bundle and not options.resume and fabric.is_global_zero:
+            shutil.rmtree(self.folder, ignore_errors=True)  # ours, and about to be made again
+        ready(self.folder)
+        run = Run(self.folder, record.recipe_json(recipe), resume=options.resume)
+        if fabric.is_global_zero:
+            run.keeper.clean()
+        training, draw, validate = self._data()
+        log = Log(self.folder if fabric.is_global_zero else None, tensorboard=options.tensorboard)
+        about = self._about(training)
+        if fabric.is_global_zero:
+            record.write(self.folder, about)
+        self._seed()
+        with training_bar(quiet=self.quiet) as progress:
+            history = train(
+                self.model,
+                draw,
+                recipe.plan,
+                fit_on=once(training),
+                validate=validate,
+                fabric=fabric,
+                run=run if recipe.steps else None,
+                log=log,
+                progress=progress,
+                sample=self._sampler() if options.samples else None,
+                sample_every=options.samples,
+            )
+        log.close()
+        self._save(history, about)
+
+    def rehearse(self) -> None:
+        """One batch through everything; nothing stays but the report."""
+        from visavis.cli._train_report import report
+        from visavis.training.dry import dry_run
+
+        largest = max(stage.training.batch for stage in self.recipe.plan)
+        training, draw, validate = self._data(few=max(FEW, 2 * largest))
+        self._seed()
+        found = dry_run(
+            self.model,
+            draw,
+            self.recipe.plan,
+            fabric=self.fabric,
+            fit_on=once(training),
+            validate=validate,
         )
-    trained = {
-        "corpus": f"simulated {VERSION}",
-        "note": " ".join([SIMULATED, recipe.note]).strip(),
-        "recipe": asdict(recipe),
-        "preset": preset,
-        "best_step": history.best_step,
-        "validation": None if not validation else round(history.best_score, 6),
-        "seconds": round(history.seconds, 1),
-        "version": __version__,
-    }
-    pretrained.save(model, target, half=bundle, trained=trained)
-    with atomic_path(target / "history.json") as temporary:
-        temporary.write_text(json.dumps(history.rows, indent=1) + "\n")
-    if bundle:  # the history is for the one who trains, not for every user's disk
-        (target / "history.json").unlink()
-        size = sum(p.stat().st_size for p in target.iterdir())
-        if size > LIMIT:
-            raise InputError(f"{target} has {size} bytes; a bundled weight may have {LIMIT}.")
-    typer.echo(str(target))
+        if self.fabric.is_global_zero:
+            report(self.recipe, self.model, found)
+
+    def _data(self, few: int = 0) -> tuple[Clips, Draw, Validation | None]:
+        recipe, root = self.recipe, self.options.root
+        audio = hears(self.model)
+        training = clips("train", recipe, root, audio=audio, quiet=self.quiet, few=few)
+        needs.check(self.model, training[0], corpus=recipe.corpus.name)
+        sampler = Sampler(
+            len(training),
+            recipe.plan,
+            seed=recipe.seed,
+            rank=self.fabric.global_rank,
+            world=self.fabric.world_size,
+        )
+        validate = None
+        if recipe.steps:
+            held = clips("val", recipe, root, audio=audio, quiet=self.quiet, few=few)
+            validate = Validation(held, recipe.corpus)
+        return training, Draw(training, sampler, recipe.corpus), validate
+
+    def _seed(self) -> None:
+        """Draws of the losses: another stream on every process."""
+        import torch
+
+        torch.manual_seed(self.recipe.seed * 65537 + self.fabric.global_rank)
+
+    def _about(self, training: Clips) -> dict[str, Any]:
+        corpus = training.corpus
+        return {
+            "recipe": record.recipe_json(self.recipe),
+            "preset": self.options.preset,
+            "changes": list(self.options.changes),
+            "corpus": {
+                "name": corpus.name,
+                "fingerprint": corpus.fingerprint,
+                "root": None if self.options.root is None else str(self.options.root.resolve()),
+                "clips": len(training),
+            },
+            "code": record.code(),
+            "environment": record.environment(self.fabric),
+        }
+
+    def _sampler(self) -> Any:
+        from visavis.cli._train_samples import Samples
+
+        held = clips("val", self.recipe, self.options.root, audio=True, quiet=True, few=1)
+        return Samples(held[0].speaker, self.folder / "samples") if not self.quiet else None
+
+    def _save(self, history: History, about: Mapping[str, Any]) -> None:
+        model = self._whole_model()
+        if not self.fabric.is_global_zero:
+            return
+        options, recipe = self.options, self.recipe
+        target = pretrained.WEIGHTS / recipe.name if options.bundle else self.folder
+        pretrained.save(model, target, half=options.bundle, trained=self._trained(history, about))
+        if options.bundle:
+            size = sum(p.stat().st_size for p in target.iterdir())
+            if size > LIMIT:
+                raise InputError(f"{target} has {size} bytes; a bundled weight may have {LIMIT}.")
+        typer.echo(str(target))
+
+    def _whole_model(self) -> ReactionModel[Any]:
+        """The model on the host, its shards put together."""
+        if self.options.strategy != "fsdp":
+            return self.model
+        state = {n: devices.whole(x).cpu() for n, x in self.model.state_dict().items()}
+        made: ReactionModel[Any] = recipes.build(self.recipe)
+        made.load_state_dict(state)
+        return made
+
+    def _trained(self, history: History, about: Mapping[str, Any]) -> dict[str, Any]:
+        """What the weights' `config.json` says of their making."""
+        recipe, corpus = self.recipe, about["corpus"]
+        scored = history.best_step > 0
+        return {
+            "corpus": _corpus_name(recipe.corpus.name),
+            "fingerprint": corpus["fingerprint"],
+            "note": " ".join([_provenance(recipe.corpus.name), recipe.note]).strip(),
+            "recipe": about["recipe"],
+            "preset": self.options.preset,
+            "best_step": history.best_step,
+            "validation": round(history.best_score, 6) if scored else None,
+            "seconds": round(history.seconds, 1),
+            "version": __version__,
+        }
 
 
-def _hears(model: ReactionModel[Any]) -> bool:
-    """Whether the model reads sound, which is most of the cost of a simulated dyad."""
-    return any(n in GROUPS["speech"] for g in model.inputs for n in GROUPS.get(g, (g,)))
+def _corpus_name(name: str) -> str:
+    from visavis.corpora.simulated import VERSION
+
+    return f"simulated {VERSION}" if name == "simulated" else name
 
 
-def _dyads(
-    split: Literal["train", "val"], recipe: Recipe, *, audio: bool, quiet: bool
-) -> list[Dyad]:
-    """All dyads of a split, made once and kept: making sound is slower than a training step."""
-    size = recipe.corpus.train_size if split == "train" else recipe.corpus.val_size
-    corpus = SimulatedDyads(
-        split, size=size, frames=recipe.corpus.frames, seed=recipe.corpus.seed, audio=audio
-    )
-    found = []
-    with bar(f"simulating {split}", quiet=quiet) as progress:
-        for i in range(len(corpus)):
-            found.append(corpus[i])
-            progress(i + 1, len(corpus))
-    return found
-
-
-def _draw(dyads: list[Dyad], listeners: Listeners, recipe: Recipe, step: int) -> Batch:
-    """The batch of a step, a function of seed and step alone."""
-    rng = np.random.default_rng((recipe.seed, step))
-    chosen = rng.choice(len(dyads), size=min(recipe.training.batch, len(dyads)), replace=False)
-    return collate(
-        [dyads[i] for i in chosen],
-        crop=recipe.corpus.crop,
-        targets=recipe.corpus.targets,
-        rng=rng,
-        listener=listeners.__getitem__,
-    )
-
-
-def _once(dyads: list[Dyad]) -> Iterator[Batch]:
-    for start in range(0, len(dyads), 8):
-        yield collate(dyads[start : start + 8], crop=None, targets=1)
-
-
-def _score(model: ReactionModel[Any], dyads: list[Dyad], recipe: Recipe) -> float:
-    """Mean over validation clips of the model's own loss, with fixed draws."""
-    import torch
-
-    total = 0.0
-    with torch.random.fork_rng(devices=[]), model.sampling():
-        torch.manual_seed(0)
-        for start in range(0, len(dyads), 8):
-            batch = collate(
-                dyads[start : start + 8], crop=256, targets=recipe.corpus.targets, rng=0
-            )
-            terms = model.loss(batch)
-            total += float(sum(x for n, x in terms.items() if not n.startswith("log/"))) * len(
-                batch
-            )
-    return total / len(dyads)
+def _provenance(corpus: str) -> str:
+    if corpus == "simulated":
+        return "trained on simulated dyads, not on recordings of people."
+    return f"trained on the corpus {corpus}, whose terms bind who passes these weights on."

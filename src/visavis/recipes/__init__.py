@@ -2,66 +2,35 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import field
 from importlib import import_module
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
-from pydantic.dataclasses import dataclass
+from pydantic import TypeAdapter, ValidationError
 
 from visavis.errors import InputError, nearest
+from visavis.recipes._schema import (
+    CorpusRecipe,
+    Recipe,
+    StageRecipe,
+    TrainingRecipe,
+    explain,
+)
 
-_STRICT = ConfigDict(extra="forbid")
-
-
-@dataclass(frozen=True, kw_only=True, config=_STRICT)
-class CorpusRecipe:
-    """Which dyads a model learns from."""
-
-    name: str = "simulated"
-    train_size: int = Field(default=256, gt=0)
-    val_size: int = Field(default=64, gt=0)
-    frames: int = Field(default=750, gt=0)
-    crop: int | None = Field(default=256, gt=0)
-    """Frames of a training crop; None takes whole clips."""
-    targets: int = Field(default=1, gt=0)
-    """Appropriate reactions a batch carries."""
-    seed: int = 0
-
-
-@dataclass(frozen=True, kw_only=True, config=_STRICT)
-class TrainingRecipe:
-    """How long and how fast."""
-
-    steps: int = Field(default=0, ge=0)
-    """0 for models that only `fit`."""
-    batch: int = Field(default=8, gt=0)
-    learning_rate: float = Field(default=1e-4, gt=0)
-    weight_decay: float = Field(default=5e-4, ge=0)
-    clip_norm: float = Field(default=1.0, gt=0)
-    validate_every: int = Field(default=200, gt=0)
-
-
-@dataclass(frozen=True, kw_only=True, config=_STRICT)
-class Recipe:
-    """A resolved recipe."""
-
-    name: str
-    model: str
-    """File name under `visavis.models`."""
-    about: str
-    """One line for `visavis models`."""
-    note: str = ""
-    """What a user of the bundled weights must know; goes into their `config.json`."""
-    seed: int = 0
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    """Fields of the model's configuration."""
-    corpus: CorpusRecipe = CorpusRecipe()
-    training: TrainingRecipe = TrainingRecipe()
+__all__ = [
+    "CorpusRecipe",
+    "Recipe",
+    "StageRecipe",
+    "TrainingRecipe",
+    "build",
+    "model_files",
+    "names",
+    "new_model",
+    "read",
+]
 
 
 def names() -> tuple[str, ...]:
@@ -71,14 +40,18 @@ def names() -> tuple[str, ...]:
 
 
 def read(name: str, *, preset: str | None = None, changes: Sequence[str] = ()) -> Recipe:
-    """The recipe `name`, with a `[preset.<preset>]` and `section.key=value` changes laid over it.
+    """A recipe with a `[preset.<preset>]` and `section.key=value` changes laid over it.
+
+    Args:
+        name: a bundled recipe, or the path of a .toml file; then its file's name is the name.
+        changes: `training.steps=10`; `model.window=8` is the model's own setting, and
+            `stages.prior.steps=10` a stage's.
 
     Raises:
         InputError: unknown name, preset or key; the nearest is suggested.
     """
-    if name not in names():
-        raise InputError(f"there is no recipe {name!r}. {nearest(name, names())}")
-    data = tomllib.loads((files(__package__) / f"{name}.toml").read_text("utf-8"))
+    data = _toml(name)
+    name = Path(name).name.removesuffix(".toml")
     presets = data.pop("preset", {})
     if preset is not None:
         if preset not in presets:
@@ -90,10 +63,40 @@ def read(name: str, *, preset: str | None = None, changes: Sequence[str] = ()) -
         data = _overlaid(data, _parsed(change))
     if "name" in data:
         raise InputError(f"a recipe's name is its file's, {name!r}; leave `name` out.")
+    if isinstance(data.get("stages"), list):
+        data["stages"] = [_stage(entry, data.get("training", {})) for entry in data["stages"]]
+        _unique(name, [entry.get("name") for entry in data["stages"]])
     try:
         return TypeAdapter(Recipe).validate_python({"name": name, **data})
     except ValidationError as error:
         raise InputError(f"recipe {name!r} is not valid. {explain(error)}") from error
+
+
+def _toml(name: str) -> dict[str, Any]:
+    if name in names():
+        return tomllib.loads((files(__package__) / f"{name}.toml").read_text("utf-8"))
+    path = Path(name)
+    if path.suffix != ".toml" or not path.is_file():
+        raise InputError(f"there is no recipe {name!r}. {nearest(name, names())}")
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"cannot read the recipe {path}: {error}.") from error
+
+
+def _stage(entry: Any, training: Any) -> Any:
+    """A stage's own name and freezing, and the rest laid over `[training]`."""
+    if not isinstance(entry, Mapping) or not isinstance(training, Mapping):
+        return entry  # pydantic says what is wrong
+    own = {k: v for k, v in entry.items() if k in ("name", "freeze")}
+    rest = {k: v for k, v in entry.items() if k not in own}
+    return {**own, "training": {**training, **rest}}
+
+
+def _unique(recipe: str, stages: list[Any]) -> None:
+    twice = {str(n) for n in stages if stages.count(n) > 1}
+    if twice:
+        raise InputError(f"recipe {recipe!r} has several stages named {', '.join(sorted(twice))}.")
 
 
 def _parsed(change: str) -> dict[str, Any]:
@@ -102,6 +105,8 @@ def _parsed(change: str) -> dict[str, Any]:
     keys = [k.strip() for k in path.split(".")]
     if not sign or not all(keys):
         raise InputError(f"cannot read {change!r}; wanted section.key=value.")
+    if keys[0] == "model" and len(keys) > 1:
+        keys[0] = "settings"
     text = text.strip()
     try:
         value = tomllib.loads(f"value = {text}")["value"]
@@ -115,9 +120,31 @@ def _parsed(change: str) -> dict[str, Any]:
 def _overlaid(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in over.items():
-        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = _overlaid(merged[key], value) if both else value
+        here = merged.get(key)
+        if isinstance(value, Mapping) and isinstance(here, Mapping):
+            merged[key] = _overlaid(here, value)
+        elif _named(here):
+            merged[key] = _stages_overlaid(here, value)
+        else:
+            merged[key] = value
     return merged
+
+
+def _named(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(x, Mapping) and "name" in x for x in value)
+
+
+def _stages_overlaid(base: Any, over: Any) -> Any:
+    """Stages by their names: from a preset's list of tables, or {"prior": {"steps": 10}}."""
+    if _named(over):
+        over = {entry["name"]: entry for entry in over}
+    if not isinstance(over, Mapping):
+        return over  # pydantic says what is wrong
+    names = [entry["name"] for entry in base]
+    for name in over:
+        if name not in names:
+            raise InputError(f"there is no stage {name!r}. {nearest(str(name), names)}")
+    return [_overlaid(entry, over.get(entry["name"], {})) for entry in base]
 
 
 def build(recipe: Recipe) -> Any:
@@ -155,26 +182,3 @@ def model_files() -> tuple[str, ...]:
     """Names of the files that hold a model."""
     found = (p.name for p in files("visavis.models").iterdir() if p.name.endswith(".py"))
     return tuple(sorted(n.removesuffix(".py") for n in found if not n.startswith("_")))
-
-
-def explain(error: ValidationError, known: Mapping[str, Any] | None = None) -> str:
-    """Pydantic's findings as sentences, with the nearest known key for a misspelt one."""
-    lines = []
-    for item in error.errors():
-        where = ".".join(str(part) for part in item["loc"])
-        line = f"{where}: {item['msg']} (came: {item['input']!r})"
-        if item["type"] == "unexpected_keyword_argument":
-            line = f"{where}: there is no such key"
-            close = difflib.get_close_matches(str(item["loc"][-1]), list(known or _KEYS), n=1)
-            line += f", did you mean {close[0]!r}?" if close else ""
-        elif item["type"] == "value_error":  # raised by a configuration itself, about several keys
-            line = item["msg"].removeprefix("Value error, ")
-        lines.append(line)
-    return "; ".join(lines) + "."
-
-
-_KEYS = tuple(
-    key
-    for section in (Recipe, CorpusRecipe, TrainingRecipe)
-    for key in section.__dataclass_fields__
-)

@@ -1,1 +1,1 @@
-"""The one loop."""
+"""The one loop, and what it needs: stages, schedules, averages, checkpoints, logs, devices."""

@@ -1,147 +1,276 @@
-"""The one loop: batches in, objectives stepped, the best weights kept."""
+"""The one loop: batches in, objectives stepped stage by stage, the best weights kept."""
 
 from __future__ import annotations
 
-import copy
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 
 from visavis.dyad import Batch
-from visavis.errors import InputError, VisavisError
-from visavis.models._base import Objective, ReactionModel
-from visavis.recipes import TrainingRecipe
+from visavis.models._base import ReactionModel
+from visavis.recipes import StageRecipe, TrainingRecipe
+from visavis.training import devices
+from visavis.training.checkpoint import Tree
+from visavis.training.ema import Ema
+from visavis.training.faults import NotFinite, Stopped
+from visavis.training.logs import Log
+from visavis.training.sampler import ahead, pieces
+from visavis.training.signals import StopRequest
+from visavis.training.stages import Held, StageModule, only_trained, optimizers
+from visavis.training.step import take
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+    from visavis.training.resume import Run
 
 logger = logging.getLogger("visavis")
 
+LOG_EVERY = 20
 
-class NotFinite(VisavisError):
-    """A loss turned NaN or infinite; the text names the step, the term and the clips."""
+Terms = Callable[[Batch], Mapping[str, Tensor]]
+"""The terms of a stage's first objective for a batch, through the devices' own wrapper."""
+Validate = Callable[[ReactionModel[Any], StageRecipe, Terms], float]
+"""A score of the model in a stage, to be low; the same on every process."""
+Progress = Callable[[int, int, Mapping[str, float]], None]
+"""(steps done, steps in all, the last losses, empty where nothing was logged)"""
+Sample = Callable[[ReactionModel[Any], int], None]
+"""Called with the weights that would be kept now, and the steps done."""
 
 
 @dataclass
 class History:
     """What happened: one row a logged step."""
 
-    rows: list[dict[str, float]] = field(default_factory=list)
+    rows: list[dict[str, Any]] = field(default_factory=list)
     best_step: int = 0
+    """Of the last stage; 0 where nothing was validated."""
     best_score: float = math.inf
     seconds: float = 0.0
+    """Of this process's own steps, without what an interrupted run had spent before."""
+    steps: int = 0
+    """Steps that this process made."""
 
 
-Progress = Callable[[int, int, Mapping[str, float]], None]
-"""(steps done, steps in all, the last losses)"""
+@dataclass
+class Place:
+    """Where a run stands, beside the tensors: what a checkpoint keeps of the loop itself."""
+
+    stage: int = 0
+    step: int = 0
+    """Done in this stage."""
+    done: int = 0
+    """Done in the whole run."""
+    best_step: int = 0
+    best_score: float = math.inf
+    worse: int = 0
+    """Validations since the best one."""
+
+
+class StageState:
+    """What one stage moves: optimisers, the average, the best weights so far."""
+
+    def __init__(self, fabric: Fabric, model: ReactionModel[Any], stage: StageRecipe) -> None:
+        module = StageModule(model, stage)
+        self.fabric, self.model, self.stage = fabric, model, stage
+        self.wrapped: Any = fabric.setup_module(module)
+        module.choose()  # after the wrapping, which may replace parameters by their shards
+        self.objectives = module.objectives
+        self.optimizers = optimizers(fabric, stage, module.objectives)
+        settings = stage.training
+        self.ema = Ema(model, settings.ema, power=settings.ema_power) if settings.ema else None
+        self.best: dict[str, Tensor] | None = None
+
+    def advance(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        """Step every objective that is due."""
+        settings, row = self.stage.training, dict[str, Tensor]()
+        parts = pieces(batch, settings.accumulate)
+        for index, objective in enumerate(self.objectives):
+            if step % objective.every == 0:
+                optimizer = self.optimizers[index]
+                row |= take(
+                    self.fabric, self.wrapped, optimizer, parts, settings, index=index, step=step
+                )
+        if self.ema is not None:
+            self.ema.update(step)
+        return row
+
+    def terms(self, batch: Batch) -> Mapping[str, Tensor]:
+        """What the first objective says of a batch."""
+        out: Mapping[str, Tensor] = self.wrapped(0, Held(batch.to(self.fabric.device)))
+        return out
+
+    def to_keep(self) -> Any:
+        """Inside, the model has the weights that would be kept: the average, if there is one."""
+        return nullcontext() if self.ema is None else self.ema.swapped()
 
 
 def train(
     model: ReactionModel[Any],
     draw: Callable[[int], Batch],
-    settings: TrainingRecipe,
+    plan: TrainingRecipe | Sequence[StageRecipe],
     *,
     fit_on: Iterable[Batch] = (),
-    validate: Callable[[ReactionModel[Any]], float] | None = None,
+    validate: Validate | None = None,
+    fabric: Fabric | None = None,
+    run: Run | None = None,
+    log: Log | None = None,
     progress: Progress | None = None,
+    sample: Sample | None = None,
+    sample_every: int = 0,
 ) -> History:
-    """Fit statistics, then step every objective; the model ends with its best validated weights.
+    """Fit statistics, then step every objective of every stage; a stage ends with its best weights.
 
     Args:
-        draw: step number to batch; a function of the step, so that a run can be repeated.
-        fit_on: one pass over the training data for `model.fit`.
-        validate: a score to be low, asked every `validate_every` steps and at the end; without
-            it the last weights are kept.
+        draw: step (from the run's beginning) to this process's clips; a function of the step, so
+            that a run can be repeated and resumed.
+        plan: the stages in order, or the settings of the only one.
+        fit_on: one pass over the training data for `model.fit`, once, before the first stage.
+        validate: a score to be low, asked every `validate_every` steps and at a stage's end;
+            without it the last weights are kept.
+        fabric: launched devices (`training.devices.fabric`); default one CPU process.
+        run: the run's folder: checkpoints, resuming, the batch of a failure (`training.resume`).
+        sample: shown the model every `sample_every` steps, e.g. to draw its reactions.
 
     Raises:
-        NotFinite: a loss is no longer a number.
-        InputError: steps are asked of a model without trained parameters.
+        NotFinite: a loss, gradient or score is no longer a number; the batch is in the folder.
+        Stopped: SIGINT or SIGTERM came; a checkpoint was written.
+        InputError: steps are asked of a model without trained parameters, memory or disk do not
+            suffice, or a checkpoint does not fit.
     """
-    history, began = History(), time.perf_counter()
-    model.fit(fit_on)
-    objectives = model.objectives()
-    if settings.steps and not objectives:
-        raise InputError(f"{model.name} has nothing to train by steps; set training.steps to 0.")
-    optimizers = [_optimizer(o, settings) for o in objectives]
-    schedules = [
-        torch.optim.lr_scheduler.LambdaLR(o, _pace(objective.every, settings.steps))
-        for objective, o in zip(objectives, optimizers, strict=True)
-    ]
-    best: dict[str, Tensor] | None = None
-    model.train()
-    for step in range(settings.steps):
-        batch = draw(step)
-        row: dict[str, float] = {}
-        for objective, optimizer, schedule in zip(objectives, optimizers, schedules, strict=True):
-            if step % objective.every == 0:
-                row |= _step(objective, optimizer, batch, settings.clip_norm, step)
-                schedule.step()
-        due = (step + 1) % settings.validate_every == 0 or step + 1 == settings.steps
-        if validate is not None and due:
-            score = validate(model)
-            if not math.isfinite(score):
-                raise NotFinite(f"the validation score is {score} at step {step + 1}.")
-            model.train()
-            row["validation"] = score
-            if score < history.best_score:
-                history.best_score, history.best_step = score, step + 1
-                best = copy.deepcopy(model.state_dict())
-        if due or step % 20 == 0:
-            history.rows.append({"step": step + 1, **row})
-        if progress is not None:
-            progress(step + 1, settings.steps, row)
-    if best is not None:
-        model.load_state_dict(best)
+    if isinstance(plan, TrainingRecipe):
+        plan = (StageRecipe(name="main", training=plan),)
+    fabric = devices.fabric() if fabric is None else fabric
+    log = Log() if log is None else log
+    began = time.perf_counter()
+    saved = None if run is None else run.begin(log)
+    if saved is None:
+        model.fit(fit_on)
+    model.to(fabric.device)
+    loop = _Loop(model, draw, tuple(plan), fabric, log, run, validate, progress)
+    if sample is not None and sample_every:
+        loop.sample, loop.sample_every = sample, sample_every
+    with StopRequest() as loop.request:
+        loop.all_stages(saved)
     model.eval()
-    history.seconds = time.perf_counter() - began
-    return history
+    place = loop.place
+    seconds = time.perf_counter() - began
+    return History(log.rows, place.best_step, place.best_score, seconds, loop.made)
 
 
-def _optimizer(objective: Objective, settings: TrainingRecipe) -> torch.optim.Optimizer:
-    optimizer = objective.optimizer(objective.parameters)
-    for group in optimizer.param_groups:
-        group["lr"] = settings.learning_rate
-        group["weight_decay"] = settings.weight_decay
-    return optimizer
+@dataclass
+class _Loop:
+    model: ReactionModel[Any]
+    draw: Callable[[int], Batch]
+    plan: tuple[StageRecipe, ...]
+    fabric: Fabric
+    log: Log
+    run: Run | None
+    validate: Validate | None
+    progress: Progress | None
+    sample: Sample | None = None
+    sample_every: int = 0
+    request: StopRequest = field(default_factory=StopRequest)
+    place: Place = field(default_factory=Place)
+    made: int = 0
 
+    def all_stages(self, saved: Tree | None) -> None:
+        if saved is not None:
+            self.place = Place(**saved["place"])
+        for number in range(self.place.stage, len(self.plan)):
+            stage = self.plan[number]
+            if not stage.training.steps:
+                continue
+            with only_trained(self.model, stage):
+                state = StageState(self.fabric, self.model, stage)
+                if saved is not None and self.run is not None:
+                    self.run.restore(saved, state)
+                    saved = None
+                if self.place.step == 0:
+                    self.place = Place(stage=number, done=self.place.done)
+                self.one_stage(state)
+        if saved is not None and self.run is not None:  # it had come to its end before
+            self.run.put(saved, self.model)
 
-def _pace(every: int, steps: int) -> Callable[[int], float]:
-    """The rate by an objective's own count, which moves on only at every n-th step."""
-    return lambda count: _rate(count * every, steps)
+    def one_stage(self, state: StageState) -> None:
+        settings, place = state.stage.training, self.place
+        first = place.done - place.step
+        batches = ahead(self.draw, place.done, first + settings.steps, settings.workers)
+        self.model.train()
+        for batch in batches:
+            if self.one_step(state, batch.to(self.fabric.device)):
+                break
+        if state.best is not None:
+            self.model.load_state_dict(state.best)
+        elif state.ema is not None:
+            state.ema.keep()
+        # the next stage begins with these weights; a stage that ended early counts whole, so that
+        # the clips of a step do not depend on it
+        place.stage, place.step, place.done = place.stage + 1, 0, first + settings.steps
+        if self.run is not None:
+            self.run.save(None, place, self.model, self.fabric)
 
+    def one_step(self, state: StageState, batch: Batch) -> bool:
+        """Whether the stage ends early after it."""
+        settings, place = state.stage.training, self.place
+        row = self.guarded(state, batch)
+        place.step, place.done, self.made = place.step + 1, place.done + 1, self.made + 1
+        last = place.step == settings.steps
+        due = last or place.step % settings.validate_every == 0
+        scores = self.score(state) if due else {}
+        early = 0 < settings.patience <= place.worse
+        told: dict[str, float] = {}
+        if due or (place.step - 1) % LOG_EVERY == 0:
+            told = {n: float(x) for n, x in row.items()} | scores
+            stage = {"stage": state.stage.name} if len(self.plan) > 1 else {}
+            self.log.add({"step": place.done, **stage, **told})
+        if self.sample is not None and place.done % self.sample_every == 0:
+            with state.to_keep():
+                self.sample(self.model, place.done)
+            self.model.train()
+        if self.progress is not None:
+            self.progress(place.done, sum(s.training.steps for s in self.plan), told)
+        self.keep(state, ends=last or early)
+        return early
 
-def _rate(step: int, steps: int) -> float:
-    """A short warm-up, then half a cosine down to a twentieth."""
-    warm = max(1, min(100, steps // 20))
-    if step < warm:
-        return (step + 1) / warm
-    return 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+    def guarded(self, state: StageState, batch: Batch) -> dict[str, Tensor]:
+        try:
+            return state.advance(batch, self.place.step)
+        except NotFinite as error:
+            if self.run is not None and error.batch is not None:
+                folder = self.run.failed(error.batch, self.place.done + 1)
+                raise NotFinite(f"{error} The batch is in {folder}.", error.batch) from error
+            raise
 
+    def score(self, state: StageState) -> dict[str, float]:
+        if self.validate is None or state.stage.training.select == "last":
+            return {}
+        place = self.place
+        with state.to_keep():
+            score = self.validate(self.model, state.stage, state.terms)
+            if not math.isfinite(score):
+                raise NotFinite(f"the validation score is {score} at step {place.done}.")
+            if score < place.best_score:
+                place.best_score, place.best_step, place.worse = score, place.done, 0
+                state.best = {n: x.detach().clone() for n, x in self.model.state_dict().items()}
+            else:
+                place.worse += 1
+        self.model.train()
+        return {"validation": score}
 
-def _step(
-    objective: Objective,
-    optimizer: torch.optim.Optimizer,
-    batch: Batch,
-    clip_norm: float,
-    step: int,
-) -> dict[str, float]:
-    terms = objective.loss(batch)
-    total = torch.stack([x for n, x in terms.items() if not n.startswith("log/")]).sum()
-    if not bool(torch.isfinite(total)):
-        bad = [n for n, x in terms.items() if not bool(torch.isfinite(x))]
-        raise NotFinite(
-            f"the loss of {objective.name!r} is not finite at step {step + 1} "
-            f"(terms: {', '.join(bad)}; clips: {', '.join(batch.ids) or 'unnamed'}). "
-            "A lower training.learning_rate or clip_norm usually cures it."
-        )
-    optimizer.zero_grad(set_to_none=True)
-    total.backward()
-    torch.nn.utils.clip_grad_norm_(objective.parameters, clip_norm)
-    optimizer.step()
-    prefix = "" if objective.name == "reaction" else f"{objective.name}/"
-    return {"loss": float(total.detach())} | {
-        f"{prefix}{n}": float(x.detach()) for n, x in terms.items()
-    }
+    def keep(self, state: StageState, *, ends: bool) -> None:
+        """A checkpoint where one is due, and the end of the run where a signal asked for it."""
+        signal = devices.shared_flag(self.fabric, self.request.signal)
+        due = self.place.step % state.stage.training.checkpoint_every == 0
+        if self.run is not None and not ends and (due or signal):
+            self.run.save(state, self.place, self.model, self.fabric, must=bool(signal))
+        if signal:
+            done = self.place.done
+            kept = "" if self.run is None else " Go on with --resume."
+            raise Stopped(f"stopped at step {done}.{kept}", signal=signal, step=done)

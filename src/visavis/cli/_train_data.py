@@ -1,0 +1,163 @@
+"""A recipe's corpus as what the loop takes: batches of a step, a pass for `fit`, a validation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from visavis import corpora
+from visavis.behaviour import Behaviour
+from visavis.channels import GROUPS
+from visavis.cli.console import bar
+from visavis.corpora import collate
+from visavis.dyad import Batch, Dyad
+from visavis.errors import InputError, nearest
+from visavis.models._base import ReactionModel
+from visavis.recipes import CorpusRecipe, Recipe, StageRecipe
+from visavis.training.loop import Terms
+from visavis.training.sampler import Sampler, Share
+
+AT_ONCE = 8
+"""Clips a batch of `fit` and of the validation."""
+WHOLE = 256
+"""Frames of a validation clip."""
+
+
+class Clips:
+    """The dyads of one split, by place, and their listeners, by id."""
+
+    def __init__(self, corpus: Any, dyads: Sequence[Dyad]) -> None:
+        self.corpus, self._dyads = corpus, dyads
+        kept = isinstance(dyads, list)
+        self._listeners = {d.id: d.listener for d in dyads} if kept else {}
+
+    def __len__(self) -> int:
+        return len(self._dyads)
+
+    def __getitem__(self, place: int) -> Dyad:
+        return self._dyads[place]
+
+    def listener(self, id: str) -> Behaviour:
+        found: Behaviour = self._listeners[id] if self._listeners else self.corpus.listener(id)
+        return found
+
+
+def clips(
+    split: str, recipe: Recipe, root: Path | None, *, audio: bool, quiet: bool, few: int = 0
+) -> Clips:
+    """A split of the recipe's corpus.
+
+    Simulated dyads are made once and kept: making sound is slower than a training step. Those of
+    a corpus on disk are read when they are wanted.
+
+    Args:
+        few: only about so many simulated dyads, for a dry run; 0 takes all.
+    """
+    wanted = recipe.corpus
+    if wanted.name != "simulated":
+        corpus = corpora.load(wanted.name, split, root=root, **wanted.options)
+        if split == "val" and len(corpus) > wanted.val_size:
+            places = torch.linspace(0, len(corpus) - 1, wanted.val_size).long().tolist()
+            return Clips(corpus, _Some(corpus, places))
+        return Clips(corpus, corpus)
+    size = wanted.train_size if split == "train" else wanted.val_size
+    made = corpora.load(
+        "simulated",
+        split,
+        root=root,
+        size=min(size, few) if few else size,
+        frames=wanted.frames,
+        seed=wanted.seed,
+        **{"audio": audio, **wanted.options},
+    )
+    dyads = []
+    with bar(f"simulating {split}", quiet=quiet) as progress:
+        for i in range(len(made)):
+            dyads.append(made[i])
+            progress(i + 1, len(made))
+    return Clips(made, dyads)
+
+
+class _Some(Sequence[Dyad]):
+    """Some places of a corpus."""
+
+    def __init__(self, corpus: Any, places: list[int]) -> None:
+        self.corpus, self.places = corpus, places
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, place: Any) -> Any:
+        return self.corpus[self.places[place]]
+
+
+def hears(model: ReactionModel[Any]) -> bool:
+    """Whether the model reads sound, which is most of the cost of a simulated dyad."""
+    return any(n in GROUPS["speech"] for g in model.inputs for n in GROUPS.get(g, (g,)))
+
+
+class Draw:
+    """Step -> batch; travels to worker processes."""
+
+    def __init__(self, clips: Clips, sampler: Sampler, corpus: CorpusRecipe) -> None:
+        self.clips, self.sampler, self.corpus = clips, sampler, corpus
+
+    def __call__(self, step: int) -> Batch:
+        share: Share = self.sampler(step)
+        return collate(
+            [self.clips[i] for i in share.indices],
+            crop=self.corpus.crop,
+            targets=self.corpus.targets,
+            history=self.corpus.history,
+            rng=share.generators(),
+            listener=self.clips.listener,
+        )
+
+
+def once(clips: Clips) -> Iterator[Batch]:
+    """One pass over whole clips, for `fit`."""
+    for start in range(0, len(clips), AT_ONCE):
+        places = range(start, min(start + AT_ONCE, len(clips)))
+        yield collate([clips[i] for i in places], crop=None, targets=1)
+
+
+class Validation:
+    """Mean over validation clips of the stage's own loss, with fixed windows and draws."""
+
+    def __init__(self, clips: Clips, corpus: CorpusRecipe) -> None:
+        self.clips, self.corpus = clips, corpus
+
+    def __call__(self, model: ReactionModel[Any], stage: StageRecipe, terms: Terms) -> float:
+        device = next((p.device for p in model.parameters()), torch.device("cpu"))
+        total = 0.0
+        with torch.random.fork_rng([device] if device.type == "cuda" else []), model.sampling():
+            torch.manual_seed(0)
+            for start in range(0, len(self.clips), AT_ONCE):
+                batch = self._batch(start)
+                total += _score(terms(batch), stage.training.select) * len(batch)
+        return total / len(self.clips)
+
+    def _batch(self, start: int) -> Batch:
+        places = range(start, min(start + AT_ONCE, len(self.clips)))
+        return collate(
+            [self.clips[i] for i in places],
+            crop=WHOLE,
+            targets=self.corpus.targets,
+            history=self.corpus.history,
+            rng=0,
+            listener=self.clips.listener,
+        )
+
+
+def _score(terms: Any, select: str) -> float:
+    told = {n: float(x) for n, x in terms.items()}
+    if select == "loss":
+        return sum(x for n, x in told.items() if not n.startswith("log/"))
+    if select not in told:
+        raise InputError(
+            f"training.select is {select!r}. {nearest(select, ['loss', 'last', *told])}"
+        )
+    return told[select]
