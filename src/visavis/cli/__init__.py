@@ -425,7 +425,7 @@ def bench(
     ] = None,
     train_clips: Annotated[
         int, typer.Option(min=1, help="Training clips that naive systems learn from.")
-    ] = 392,
+    ] = 196,
     num: Annotated[int, typer.Option("--num", "-k", min=2, max=100, help="Samples a clip.")] = 10,
     seed: Seed = 0,
     speed: Annotated[

@@ -1,0 +1,34 @@
+"""Models x corpus x protocols -> a table; and the trained test. Names are loaded on first use."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from visavis.bench._bench import Bench, begin
+    from visavis.bench._systems import System
+    from visavis.bench._trained import Line, Trained, trained
+
+_HOME = {
+    "Bench": "_bench",
+    "Line": "_trained",
+    "System": "_systems",
+    "Trained": "_trained",
+    "begin": "_bench",
+    "trained": "_trained",
+}
+
+__all__ = ["Bench", "Line", "System", "Trained", "begin", "trained"]
+
+
+def __getattr__(name: str) -> Any:
+    try:
+        home = _HOME[name]
+    except KeyError:
+        raise AttributeError(f"module 'visavis.bench' has no attribute {name!r}") from None
+    return getattr(import_module(f"visavis.bench.{home}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

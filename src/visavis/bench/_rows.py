@@ -1,0 +1,138 @@
+"""A row: what is asked of a system, computed once, written when it is whole."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visavis.bench import _score
+from visavis.bench._clips import Clips
+from visavis.bench._folder import Folder, code_version
+from visavis.bench._predict import predict
+from visavis.bench._systems import System
+
+log = logging.getLogger("visavis")
+Progress = Callable[[int, int | None], None]
+Bars = Callable[[str], AbstractContextManager[Progress | None]]
+"""A label -> a progress bar while the work lasts."""
+
+
+def no_bars(label: str) -> AbstractContextManager[Progress | None]:
+    return nullcontext(None)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a row must hold."""
+
+    scores: Mapping[str, Sequence[str] | None] = field(default_factory=dict)
+    """Protocol -> scores; None for all that it defines."""
+    jerk: bool = False
+    shuffled: bool = False
+    realism: bool = False
+
+
+Row = dict[str, Any]
+
+
+def made(
+    system: System,
+    clips: Clips,
+    folder: Folder,
+    wanted: Wanted,
+    *,
+    samples: int,
+    bars: Bars = no_bars,
+    keep: bool = False,
+) -> Row:
+    """The row of `system` in `folder`, with at least what is `wanted`; only what is missing is
+    computed. Predictions are deleted once it is written, unless `keep`."""
+    row = folder.read(system.name) or _begun(system)
+    lacking = _lacking(row, wanted)
+    if lacking == Wanted():
+        if row["code"] != code_version():
+            log.warning(
+                "%s was made by other code (%s; now %s). Delete %s to make it again.",
+                system.label, row["code"], code_version(), folder.row(system.name),
+            )  # fmt: skip
+        return row
+    row["code"] = code_version()
+    began = time.perf_counter()
+    with bars(f"{system.label}: reacting") as report:
+        predictions = predict(
+            system, clips, folder.predictions(system.name), samples, progress=report
+        )
+    log.debug("%s reacted in %.1f s", system.name, time.perf_counter() - began)
+    for protocol, metrics in lacking.scores.items():
+        with bars(f"{system.label}: {protocol}") as report:
+            found = _score.score(clips, predictions, protocol, metrics, progress=report)
+        entry = row["scores"].setdefault(
+            protocol, {"values": {}, "per_clip": {}, "not_defined": {}}
+        )
+        for part, values in found.items():
+            entry[part] |= values
+    if lacking.jerk:
+        row["jerk"] = _score.jerks(clips, predictions)
+    if lacking.shuffled:
+        row["shuffled"] = _score.shuffled(clips, predictions)
+    if lacking.realism:
+        row["frrea"] = _score.realism(clips, predictions)
+    folder.write(system.name, row)
+    if not keep:
+        predictions.forget()
+    return row
+
+
+def _begun(system: System) -> Row:
+    return {
+        "name": system.name,
+        "label": system.label,
+        "kind": system.kind,
+        "stochastic": system.stochastic,
+        "derived": system.derived,
+        "system": dict(system.about),
+        "code": code_version(),
+        "scores": {},
+    }
+
+
+def _lacking(row: Row, wanted: Wanted) -> Wanted:
+    from visavis.metrics.protocol import protocol_named
+
+    scores = {}
+    for name, metrics in wanted.scores.items():
+        have = row["scores"].get(name, {"values": {}, "not_defined": {}})
+        every = protocol_named(name).metrics if metrics is None else metrics
+        left = [m for m in every if m not in have["values"] and m not in have["not_defined"]]
+        if left:
+            scores[name] = left
+    return Wanted(
+        scores,
+        wanted.jerk and "jerk" not in row,
+        wanted.shuffled and "shuffled" not in row,
+        wanted.realism and "frrea" not in row,
+    )
+
+
+def per_clip(row: Row, score: str, protocol: str = "corrected") -> NDArray[np.float64]:
+    """One value a clip, [N]; NaN where a clip has none."""
+    return _numbers(row["scores"][protocol]["per_clip"][score])
+
+
+def _numbers(values: Sequence[float | None]) -> NDArray[np.float64]:
+    return np.array([np.nan if v is None else v for v in values], dtype=np.float64)
+
+
+def jerk(row: Row, group: str) -> NDArray[np.float64]:
+    return _numbers(row["jerk"][group])
+
+
+def shuffled(row: Row) -> NDArray[np.float64]:
+    return _numbers(row["shuffled"])
