@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,8 +32,12 @@ REST = (0.0, 0.0, 1.75)
 """Translation of FaceVerse's model where our head is at rest; written into `mean_face.npy`."""
 RATE = 44100
 SITES = ("NoXI", "RECOLA", "UDIVA")
-_RECOLA = (("P25", "P26"), ("P41", "P42"), ("P45", "P46"))
-_SEATS = {"NoXI": ("Expert_video", "Novice_video"), "UDIVA": ("FC1", "FC2")}
+_RECOLA = {
+    "train": ("group-1", "P25", "P26"),
+    "val": ("group-2", "P41", "P42"),
+    "test": ("group-3", "P45", "P46"),
+}
+"""One conversation a split."""
 _TASKS = ("talk", "lego", "ghost", "animal")
 
 
@@ -41,7 +46,7 @@ class Quirks:
     """How the releases differ; the defaults are those of REACT 2024 as it is downloaded."""
 
     sites: tuple[str, ...] = ("NoXI", "RECOLA")
-    """Dealt out to the conversations in turn; RECOLA has three groups, UDIVA a level more."""
+    """Dealt out to the conversations in turn; RECOLA has one a split, UDIVA a folder more."""
     seats: bool = True
     """Persons are P1 and P2 in `Emotion`, as released; False: by their own names."""
     films: Literal["none", "frames", "mp4"] = "none"
@@ -63,7 +68,7 @@ class Quirks:
             if site not in SITES:
                 raise InputError(f"unknown site {site!r}. {nearest(site, SITES)}")
         if not self.sites or self.sites == ("RECOLA",):
-            raise InputError("RECOLA has three groups only: add NoXI or UDIVA to the sites.")
+            raise InputError("RECOLA has one conversation a split: add NoXI or UDIVA to the sites.")
 
 
 def write_react(
@@ -101,7 +106,7 @@ def write_react(
     if (where / f"{name}.csv").exists():
         raise InputError(f"{where} has a {name} split already; choose another folder or split.")
     writer = _Writer(where, name, quirks, pictures or _square)
-    pairs = _places(corpus, quirks)
+    pairs = _places(corpus, name, quirks)
     for number, (first, second) in enumerate(pairs):
         dyad = corpus[number]
         bare = number >= len(pairs) - quirks.unlabelled
@@ -116,40 +121,36 @@ def write_react(
     return where
 
 
-def _places(corpus: Corpus, quirks: Quirks) -> list[tuple[Place, Place]]:
+def _places(corpus: Corpus, split: str, quirks: Quirks) -> list[tuple[Place, Place]]:
     """Where the two sides of every dyad go: a conversation a listener, clips counted from 1."""
-    chats: dict[str, tuple[str, str, str, int]] = {}
+    chats: dict[str, tuple[str, str, str, str]] = {}
     counted: dict[str, int] = {}
     pairs = []
     for number in range(len(corpus)):
         listener = corpus[number].listener_id
         if listener not in chats:
             site = quirks.sites[len(chats) % len(quirks.sites)]
-            used = sum(chat[0] == site for chat in chats.values())
-            if site == "RECOLA" and used >= len(_RECOLA):
+            used = Counter(chat[0] for chat in chats.values())
+            if site == "RECOLA" and (used[site] or split not in _RECOLA):
                 site = next(s for s in quirks.sites if s != "RECOLA")
-                used = sum(chat[0] == site for chat in chats.values())
-            chats[listener] = (site, *_seated(site, used), used)
-        site, one, two, used = chats[listener]
+            chats[listener] = (site, *_conversation(site, split, used[site]))
+        site, folder, one, two = chats[listener]
         clip = counted[listener] = counted.get(listener, 0) + 1
-        folder = _chat(site, corpus.split, used)
         paths = (f"{site}/{folder}/{person}/{clip}" for person in (one, two))
         first, second = (place_of(path, "corpus") for path in paths)
         pairs.append((first, second))
     return pairs
 
 
-def _seated(site: str, used: int) -> tuple[str, str]:
-    return _RECOLA[used] if site == "RECOLA" else _SEATS[site]
-
-
-def _chat(site: str, split: str, used: int) -> str:
+def _conversation(site: str, split: str, number: int) -> tuple[str, str, str]:
+    """Folder and persons of a conversation; of its own in every split."""
     day = {"train": 1, "val": 2, "test": 3}.get(split, 4)
     if site == "RECOLA":
-        return f"group-{used + 1}"
+        return _RECOLA[split]
     if site == "UDIVA":
-        return f"{_TASKS[used % len(_TASKS)]}/{day}{2 * used:02d}{day}{2 * used + 1:02d}"
-    return f"{used + 1:03d}_2016-03-{16 + day}_Paris"
+        task = _TASKS[number % len(_TASKS)]
+        return f"{task}/{day}{2 * number:02d}{day}{2 * number + 1:02d}", "FC1", "FC2"
+    return f"{number + 1:03d}_2016-03-{16 + day}_Paris", "Expert_video", "Novice_video"
 
 
 class _Writer:
