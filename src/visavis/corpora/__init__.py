@@ -38,8 +38,12 @@ class Entry(NamedTuple):
 
 
 CORPORA: dict[str, Entry] = {
+    "folder": Entry("folder", "Folder"),
+    "mars": Entry("mars", "Mars"),
     "react": Entry("react", "React"),
+    "seamless": Entry("seamless", "Seamless"),
     "simulated": Entry("simulated", "SimulatedDyads", rooted=False),
+    "vico": Entry("vico", "Vico"),
 }
 """Public name -> class."""
 

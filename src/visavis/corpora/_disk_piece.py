@@ -83,7 +83,7 @@ class _Window(io.RawIOBase):
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         wanted = max(0, min(len(buffer), self._size - self._at))
         self._file.seek(self._start + self._at)
-        got = self._file.readinto(buffer[:wanted]) or 0
+        got = self._file.readinto(memoryview(buffer)[:wanted]) or 0
         self._at += got
         return got
 
