@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from visavis.channels import FPS
@@ -14,43 +12,32 @@ from visavis.corpora._actions import (
     PULL_LOGITS,
     RESPONSE_LEVELS,
 )
+from visavis.corpora._face import Face
 from visavis.corpora._face_motion import add_eyes, blinks, gaze, nods, pulses, sway
 from visavis.corpora._person import Listener
 from visavis.corpora._random import Array, Ints, wander
 from visavis.corpora._script import PAUSE, Script, Telling
 from visavis.corpora._vocabulary import EVENT_KINDS, MODES
 
-# one reaction in time, its size and its noise: simulator study, setting A, unless said otherwise
+# one reaction in time, its size and its noise: simulator study, setting H, unless said otherwise
 RISE_S, HOLD_S, DECAY_S = 0.4, 1.2, 0.6
 LATENCY_SD_S = 0.12
-MISSED = 0.12
+MISSED = 0.15
 AMPLITUDE_LOG_SD = 0.2
 GAIN = 1.2
-NOISE_SD = 0.08
+NOISE_SD = 0.10
 """Own movement, of a full reaction."""
 NOISE_S = 0.6
-UNLOCKED_A_SECOND = 0.03
-"""Reactions to nothing; at most 0.08 by the study."""
+UNLOCKED_A_SECOND = 0.05
+"""Reactions to nothing that the speaker does."""
 PULL_GAIN = 4.0
-"""Weight of the stretch's words in the choice of a mode (study: 2; see docs/simulated-dyads.md)."""
+"""Weight of the stretch's events in the choice of a mode (docs/simulated-dyads.md)."""
 PERSISTENCE = 0.8
 """Logit in favour of the mode before."""
 LOOK_S, AWAY_S = 6.0, 1.6
 """Listeners look at the speaker about three quarters of the time (Argyle and Cook, 1976)."""
 SMILE = ACTION_NAMES.index("smile")
 POUT = ACTION_NAMES.index("chin")
-
-
-@dataclass(frozen=True)
-class Face:
-    """Coefficients of one person over a clip."""
-
-    shapes: Array
-    """[52, T] in [0, 1]."""
-    rotation: Array
-    """[3, T] radians."""
-    translation: Array
-    """[3, T] metres."""
 
 
 def draw_modes(script: Script, persona: Listener, rng: np.random.Generator) -> Ints:

@@ -13,7 +13,8 @@ from visavis.corpora._vocabulary import MODES
 from visavis.dyad import TRAITS
 
 LATENCY_S = (0.4, 1.0)
-"""A listener's typical delay; faces mimic after 0.3 to 1 s (Dimberg and Thunberg, 1998)."""
+"""A listener's typical delay: facial muscles answer from 0.3 to 0.4 s on (Dimberg and Thunberg,
+1998), heads follow after 0.6 s (Hale et al., 2020)."""
 BLINKS_A_MINUTE = 20.0
 """Between 17 at rest and 26 in conversation (Bentivoglio et al., 1997)."""
 BLINK_LOG_SD = 0.35
@@ -22,16 +23,14 @@ SPEAKER_BLINKS = 1.2
 EXPRESSIVENESS_LOG_SD = 0.25
 HABIT_SD = 0.5
 """Spread of a person's liking of each reaction mode, in logits (chosen)."""
-MIMICRY = (0.0, 0.3)
+MIMICRY = (0.0, 0.4)
 NOD_HABIT = (0.1, 0.9)
 TRAIT_SD = 0.17
 """Of the Big Five on their scale of [0, 1], around 0.5 (chosen)."""
 TIED = 0.6
 """Correlation of a quality with the traits it is tied to (chosen; real ones are smaller)."""
-NOD_HZ = (1.5, 3.5)
-"""Listeners' nods; all head movement of talk lies in 0.2 to 7 Hz (Hadar et al., 1983)."""
-
-
+NOD_HZ = (1.5, 4.5)
+"""Listeners' nods: slow ones about 1 Hz, fast ones from 2.6 Hz on (Hale et al., 2020)."""
 TIES: Mapping[str, Mapping[str, float]] = {
     "expressiveness": {"extraversion": 1.0},
     "mimicry": {"agreeableness": 1.0},
@@ -102,8 +101,9 @@ def draw_listener_persona(rng: np.random.Generator) -> Listener:
 
 
 def draw_speaker_persona(rng: np.random.Generator) -> Speaker:
-    """A speaker from the population. Voices: about 120 and 205 Hz (Titze, 1994), log sd 0.12."""
-    middle = 120.0 if rng.random() < 0.5 else 205.0
+    """A speaker from the population. Voices: about 120 and 210 Hz (Traunmüller
+    and Eriksson, 1995), log sd 0.12."""
+    middle = 120.0 if rng.random() < 0.5 else 210.0
     return Speaker(
         expressiveness=float(np.exp(EXPRESSIVENESS_LOG_SD * rng.standard_normal())),
         blinks_a_minute=float(

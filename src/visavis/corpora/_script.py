@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from visavis.behaviour import Word
 from visavis.corpora._random import Array, Ints
-from visavis.corpora._vocabulary import (
-    CONTEXTS,
-    EVENT_KINDS,
-    EVENT_WORDS,
-    FILLER_WORDS,
-    Context,
-)
+from visavis.corpora._sentences import choose, fill
+from visavis.corpora._vocabulary import CONTEXTS, EVENT_KINDS, Context
 
 EVENT_GAP_S = (1.3, 3.9)
 """Uniform gap between events, 2.6 s on average (simulator study, setting A)."""
@@ -27,7 +21,7 @@ THEME_SHARE = 0.65
 PAUSE_SHARE = 0.15
 """Share of events that are pauses; the rest is drawn from the context's themes."""
 STRENGTH = (0.7, 1.3)
-WORDS_ONLY_SHARE = 0.15
+WORDS_ONLY_SHARE = 0.20
 """Share of events that neither the face nor the voice shows."""
 JITTER_S = 0.4
 """Largest shift of an event between two tellings of a script."""
@@ -35,6 +29,8 @@ PAUSE_S = (0.7, 1.3)
 """Silence at a pause event; longer than the gaps between turns of about 0.2 s (Heldner, 2010)."""
 WORD_S = 0.34
 """A word with its gap: 175 words a minute, conversational English (Yuan et al., 2006)."""
+SHORTEST_WORD_S = 0.18
+"""Below this, a word is left out instead."""
 PAUSE = EVENT_KINDS.index("pause")
 
 
@@ -124,24 +120,39 @@ def _draw_words(
     seconds: float,
     rng: np.random.Generator,
 ) -> tuple[tuple[str, ...], Array]:
-    """Words from event to event: two that carry the event, then fillers and the topic's nouns."""
+    """Sentences from event to event: the rest of a clause from its event on, plain clauses, and
+    the lead of the next event's clause, so that every key word begins at its event."""
     starts = np.concatenate(([0.1], times + silences))
     stops = np.concatenate((times, [seconds - 0.1]))
-    plain: tuple[Any, ...] = FILLER_WORDS + context.nouns * 3
+    counts = np.maximum((stops - starts) / WORD_S, 0.0).astype(np.int64)
+    clauses = [
+        choose(EVENT_KINDS[kind], int(room) - 2, rng)
+        for kind, room in zip(kinds, counts[1:], strict=True)
+    ]
     texts: list[str] = []
     spans: list[Array] = []
     for i, (start, stop) in enumerate(zip(starts, stops, strict=True)):
-        count = int((stop - start) / WORD_S)
-        if count < 1:
+        rest = list(clauses[i - 1][1]) if i else []
+        lead = list(clauses[i][0]) if i < len(clauses) else []
+        if (len(rest) + len(lead)) * SHORTEST_WORD_S > stop - start:
+            lead = []
+        if len(rest) * SHORTEST_WORD_S > stop - start:
             continue
-        chosen = [plain[j] for j in rng.integers(len(plain), size=count)]
-        if i:
-            telling = EVENT_WORDS[EVENT_KINDS[kinds[i - 1]]]
-            for place in range(min(2, count)):
-                chosen[place] = telling[int(rng.integers(len(telling)))]
-        slots = rng.uniform(0.7, 1.3, count)
+        said = rest + fill(int(counts[i]) - len(rest) - len(lead), rng) + lead
+        count = len(said)
+        if count == 0:
+            continue
+        slots = rng.uniform(0.7, 1.3, count) * np.array([_weight(word) for word in said])
         edges = start + (stop - start) * np.concatenate(([0.0], np.cumsum(slots) / slots.sum()))
         lengths = 0.88 * np.diff(edges)
-        texts += chosen
+        nouns = rng.integers(len(context.nouns), size=count)
+        texts += [
+            word.replace("{n}", context.nouns[j]) for word, j in zip(said, nouns, strict=True)
+        ]
         spans.append(np.stack((edges[:-1], edges[:-1] + lengths), axis=1))
     return tuple(texts), np.concatenate(spans) if spans else np.zeros((0, 2))
+
+
+def _weight(word: str) -> float:
+    """How long a word takes beside others: long words take longer."""
+    return 0.6 + 0.1 * len(word)

@@ -1,4 +1,4 @@
-"""What simulated people talk about and in which words: contexts, event words, filler words.
+"""What simulated people talk about: contexts, and the kinds of event in their scripts.
 
 Written for this project. A context says which kinds of event its scripts hold and which reaction
 modes listeners incline to there.
@@ -6,7 +6,6 @@ modes listeners incline to there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 EVENT_KINDS = ("joy", "sad", "surprise", "dubious", "pause")
@@ -59,19 +58,4 @@ CONTEXTS: tuple[Context, ...] = (
     _context("mountain hike", "3 2 3 1", ".2 .2 .1 .1 -.2", "summit fog rope hut glacier"),
     _context("school memories", "4 2 2 2", ".3 0 .5 -.1 -.1", "desk bus chalk headmaster prank"),
     _context("investment", "2 2 2 5", "-.1 .3 0 .1 .7", "shares bank profit adviser risk"),
-)
-
-EVENT_WORDS: Mapping[str, tuple[str, ...]] = {
-    "joy": ("wonderful", "happy", "laughing", "delighted", "brilliant", "lovely", "fun", "great"),
-    "sad": ("sadly", "crying", "terrible", "lonely", "died", "miserable", "hurt", "lost"),
-    "surprise": ("suddenly", "unbelievable", "incredible", "shocked", "amazing", "astonished"),
-    "dubious": ("supposedly", "allegedly", "weird", "suspicious", "nonsense", "doubtful"),
-    "pause": ("well", "hmm", "so"),
-}
-
-FILLER_WORDS = (
-    *("and", "then", "we", "the", "went", "to", "a", "with", "my", "it", "was", "they", "said"),
-    *("that", "there", "in", "for", "of", "me", "at", "but", "all", "had", "been", "very", "you"),
-    *("know", "when", "some", "from", "over", "back", "just", "about", "other", "little", "after"),
-    *("into", "again", "one", "day", "who", "would", "could", "them", "here", "down", "thing"),
 )

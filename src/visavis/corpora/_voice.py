@@ -52,18 +52,11 @@ def speak(
     )
 
 
-def speech_channels(
-    telling: Telling,
-    performance: Performance,
-    persona: Speaker,
-    rng: np.random.Generator,
-) -> dict[str, Tensor]:
+def speech_channels(sound: NDArray[np.float32], rate: int, frames: int) -> dict[str, Tensor]:
     """mfcc78 [T, 78], energy, pitch and voice [T, 1] of the voice."""
     from visavis.features.speech import acoustics
 
-    frames = performance.affect.shape[1]
-    sound = speak(telling, performance, persona, rng)
-    return acoustics(sound, RATE, frames, names=CHANNELS)
+    return acoustics(sound, rate, frames, names=CHANNELS)
 
 
 def _talking(telling: Telling, frames: int) -> NDArray[np.bool_]:

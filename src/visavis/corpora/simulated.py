@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, partial
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -22,18 +24,14 @@ from visavis.appropriate import AppropriateMap
 from visavis.behaviour import Behaviour
 from visavis.channels import FPS
 from visavis.corpora._cast import Cast
-from visavis.corpora._dropout import Dropout, dropped
-from visavis.corpora._listener import Face, draw_listener
-from visavis.corpora._person import Listener, Speaker, draw_listener_persona, draw_speaker_persona
-from visavis.corpora._random import stream
-from visavis.corpora._script import Script, Telling, draw_script, draw_telling
-from visavis.corpora._speaker import Performance, perform
+from visavis.corpora._dropout import Dropout
+from visavis.corpora._film import Picture, Renderer, need, stacked, write_film
+from visavis.corpora._world import World
 from visavis.dyad import Dyad
 from visavis.errors import InputError, nearest
-from visavis.features.attributes import attributes_from_coefficients, occurrences
 
-VERSION = "0.2"
-"""Of the distribution: changes whenever any drawn number does."""
+VERSION = "1.0"
+"""Of the distribution, frozen: whoever changes any drawn number raises it. Fingerprints hold it."""
 
 Split = Literal["train", "val", "test"]
 Affect = Literal["all", "words"]
@@ -59,10 +57,13 @@ class SimulatedDyads:
             happens in the script, only the words (and the silence of pauses) tell.
         dropout: modalities of the speaker that are lost, a `Dropout` or its fields as a mapping;
             listeners are always whole.
+        renderer: draws people, `visavis.render.frames.pictures` for example; `film` and `pixels`
+            need one.
+        pixels: whether speakers have `pixels` [T, 3, 224, 224] too: 113 MB a clip of 30 s.
 
     Raises:
         InputError: no such split or affect, a size or length that is not positive, a negative
-            seed, or an impossible dropout.
+            seed, an impossible dropout, or pixels without a renderer.
     """
 
     name = "simulated"
@@ -77,6 +78,8 @@ class SimulatedDyads:
         audio: bool = True,
         affect: Affect = "all",
         dropout: Dropout | Mapping[str, float] | None = None,
+        renderer: Renderer | None = None,
+        pixels: bool = False,
     ) -> None:
         if split not in get_args(Split):
             raise InputError(f"unknown split {split!r}. {nearest(str(split), get_args(Split))}")
@@ -90,9 +93,11 @@ class SimulatedDyads:
         self.split, self.frames, self.seed = split, frames, seed
         self.audio, self.affect = audio, affect
         self.dropout = Dropout.of(dropout)
+        self.renderer, self.with_pixels = renderer, pixels
+        if pixels:
+            need(renderer)
         self._cast = Cast(size)
-        self._script = lru_cache(maxsize=8)(self._draw_script)
-        self._recent = lru_cache(maxsize=256)(self._draw_listener)  # about 250 kB each
+        self._world = World(split, seed, self._cast, frames=frames, hidden=affect == "words")
 
     def _options(self) -> dict[str, Any]:
         return {
@@ -102,11 +107,12 @@ class SimulatedDyads:
             "audio": self.audio,
             "affect": self.affect,
             "dropout": self.dropout,
+            "pixels": self.with_pixels,
         }
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel to worker processes as what was asked for, without what is kept."""
-        return partial(SimulatedDyads, self.split, **self._options()), ()
+        return partial(SimulatedDyads, self.split, renderer=self.renderer, **self._options()), ()
 
     def __len__(self) -> int:
         return self._cast.size
@@ -127,27 +133,35 @@ class SimulatedDyads:
             IndexError: there is no such dyad.
         """
         index = self._checked(index)
-        script, telling, performance = self._speech(index)
-        meetings = [i for i in self._cast.meetings(index) if i != index]
-        told = self._cast.script(index)
-        ours = [self._cast.script(i) == told for i in meetings]
+        world, cast = self._world, self._cast
+        speech = world.speech(index)
+        number = cast.script(index)
+        met = [(cast.script(i) == number, self._id(i)) for i in cast.meetings(index) if i != index]
         return Dyad(
             id=self._id(index),
-            speaker=self._speaker(index, telling, performance),
-            listener=self._recent(index),
-            speaker_id=self._key("speaker", self._cast.speaker(index)),
-            listener_id=self._key("listener", self._cast.listener(index)),
+            speaker=self._speaker(index),
+            listener=world.listener(index),
+            speaker_id=world.key("speaker", cast.speaker(index)),
+            listener_id=world.key("listener", cast.listener(index)),
             split=self.split,
-            script=script.id,
-            context=script.context.name,
+            script=speech.script.id,
+            context=speech.script.context.name,
             appropriate=self.appropriate(index),
-            personal=(
-                self._id(index),
-                *(self._id(i) for i, same in zip(meetings, ours, strict=True) if same),
-            ),
-            history=tuple(self._id(i) for i, same in zip(meetings, ours, strict=True) if not same),
-            traits=torch.from_numpy(self._listener_persona(index).traits.astype(np.float32)),
+            personal=(self._id(index), *(id for same, id in met if same)),
+            history=tuple(id for same, id in met if not same),
+            traits=torch.from_numpy(world.listener_persona(index).traits.astype(np.float32)),
         )
+
+    def _speaker(self, index: int) -> Behaviour:
+        speech = self._world.speech(index)
+        whole = self._world.face(speech)
+        channels = dict(whole.channels)
+        if self.audio:
+            channels |= self._world.acoustics(index, speech)
+        if self.with_pixels:
+            channels["pixels"] = self.pixels(self._id(index))
+        speaker = Behaviour.of(channels, words=whole.words)
+        return speaker if self.dropout is None else self._world.lossy(index, speaker, self.dropout)
 
     # ------------------------------------------------------------------ what every corpus offers
 
@@ -196,7 +210,7 @@ class SimulatedDyads:
 
     def listener(self, id: str) -> Behaviour:
         """The listener of a dyad by its id, as `collate` wants targets; recent ones are kept."""
-        return self._recent(self.index(id))
+        return self._world.listener(self.index(id))
 
     # ------------------------------------------------------------------ what only this one has
 
@@ -205,12 +219,32 @@ class SimulatedDyads:
 
         It is whole, whatever `dropout` takes from the channels.
         """
-        from visavis.corpora._voice import RATE, speak
+        from visavis.corpora._voice import RATE
 
         index = self.index(dyad if isinstance(dyad, str) else dyad.id)
-        _, telling, performance = self._speech(index)
-        rng = stream(self.seed, self.split, "voice", index)
-        return speak(telling, performance, self._speaker_persona(index), rng), RATE
+        return self._world.voice(index, self._world.speech(index)), RATE
+
+    def pixels(self, dyad: Dyad | str, who: Literal["speaker", "listener"] = "speaker") -> Tensor:
+        """Pictures of a clip, uint8 [T, 3, 224, 224], whole whatever `dropout` takes.
+
+        Raises:
+            InputError: the corpus has no renderer, or its pictures have another size.
+        """
+        return stacked(self._pictures(dyad, who), self.frames)
+
+    def film(
+        self,
+        dyad: Dyad | str,
+        path: str | Path,
+        who: Literal["speaker", "listener"] = "speaker",
+    ) -> Path:
+        """Write a clip as a film of 224x224 pixels, a speaker's with the voice.
+
+        Raises:
+            InputError: as `pixels`, or the file cannot be written.
+        """
+        sound, rate = self.sound(dyad) if who == "speaker" else (None, 1)
+        return write_film(path, self._pictures(dyad, who), fps=FPS, sound=sound, rate=rate)
 
     def oracle(self, dyad: Dyad | str, n: int, *, seed: int = 0) -> Behaviour:
         """Fresh listeners from the true conditional distribution: what an honest sampler scores.
@@ -230,16 +264,22 @@ class SimulatedDyads:
         """
         if n < 1:
             raise InputError(f"the oracle draws at least one listener, not {n}.")
-        index = self.index(dyad if isinstance(dyad, str) else dyad.id)
-        script, telling, performance = self._speech(index)
-        draws = []
-        for sample in range(n):
-            rng = stream(self.seed, self.split, "oracle", index, seed, sample)
-            persona = draw_listener_persona(rng)
-            draws.append(self._listen(script, telling, performance, persona, rng))
-        return _behaviour(draws)
+        return self._world.draw(self.index(dyad if isinstance(dyad, str) else dyad.id), n, seed)
 
-    # ------------------------------------------------------------------ who and what, by index
+    # ------------------------------------------------------------------ by index
+
+    def _pictures(self, dyad: Dyad | str, who: str) -> Iterable[Picture]:
+        index = self.index(dyad if isinstance(dyad, str) else dyad.id)
+        if who == "speaker":
+            key = self._world.key("speaker", self._cast.speaker(index))
+            shown = self._world.face(self._world.speech(index))
+        elif who == "listener":
+            key = self._world.key("listener", self._cast.listener(index))
+            shown = self._world.listener(index)
+        else:
+            raise InputError(f"who is {who!r}. {nearest(who, ('speaker', 'listener'))}")
+        # everyone has a look of their own, the same in every clip
+        return need(self.renderer)(shown, zlib.crc32(key.encode()))
 
     def _checked(self, index: int) -> int:
         if not -len(self) <= index < len(self):
@@ -251,82 +291,3 @@ class SimulatedDyads:
 
     def _id(self, index: int) -> str:
         return f"simulated-{self.split}-s{self.seed}-{index:05d}"
-
-    def _key(self, role: str, number: int) -> str:
-        return f"{self.split}-s{self.seed}-{role}-{number:04d}"
-
-    def _draw_script(self, number: int) -> Script:
-        rng = stream(self.seed, self.split, "script", number)
-        return draw_script(self._key("script", number), self.frames / FPS, rng)
-
-    def _listener_persona(self, index: int) -> Listener:
-        key = self._key("listener", self._cast.listener(index))
-        return draw_listener_persona(stream(self.seed, key))
-
-    def _speaker_persona(self, index: int) -> Speaker:
-        key = self._key("speaker", self._cast.speaker(index))
-        return draw_speaker_persona(stream(self.seed, key))
-
-    def _speech(self, index: int) -> tuple[Script, Telling, Performance]:
-        script = self._script(self._cast.script(index))
-        telling = draw_telling(script, stream(self.seed, self.split, "telling", index))
-        rng = stream(self.seed, self.split, "performance", index)
-        performance = perform(
-            script,
-            telling,
-            self._speaker_persona(index),
-            rng,
-            frames=self.frames,
-            hidden=self.affect == "words",
-        )
-        return script, telling, performance
-
-    def _draw_listener(self, index: int) -> Behaviour:
-        script, telling, performance = self._speech(index)
-        rng = stream(self.seed, self.split, "listening", index)
-        persona = self._listener_persona(index)
-        heard = _behaviour([self._listen(script, telling, performance, persona, rng)])
-        return next(iter(heard))
-
-    def _listen(
-        self,
-        script: Script,
-        telling: Telling,
-        performance: Performance,
-        persona: Listener,
-        rng: np.random.Generator,
-    ) -> Face:
-        return draw_listener(
-            script, telling, persona, rng, frames=self.frames, speaker_smile=performance.smile
-        )
-
-    def _speaker(self, index: int, telling: Telling, performance: Performance) -> Behaviour:
-        whole = _behaviour([performance.face])[0].channels
-        if self.audio:
-            from visavis.corpora._voice import speech_channels
-
-            rng = stream(self.seed, self.split, "voice", index)
-            voice = speech_channels(telling, performance, self._speaker_persona(index), rng)
-            whole = {**whole, **voice}
-        speaker = Behaviour.of(whole, words=telling.words)
-        if self.dropout is None:
-            return speaker
-        return dropped(speaker, self.dropout, stream(self.seed, self.split, "dropout", index))
-
-
-def _behaviour(faces: list[Face]) -> Behaviour:
-    """[n, T, ...]: coefficients and the attributes that follow from them, float32."""
-    shapes, rotation, translation = (
-        torch.from_numpy(np.stack([getattr(face, part).T for face in faces]).astype(np.float32))
-        for part in ("shapes", "rotation", "translation")
-    )
-    shown = attributes_from_coefficients(shapes, rotation)
-    channels: dict[str, Tensor] = {
-        "au": occurrences(shown["au"]),
-        "va": shown["va"],
-        "expression": shown["expression"],
-        "blendshapes": shapes,
-        "rotation": rotation,
-        "translation": translation,
-    }
-    return Behaviour.of(channels)
