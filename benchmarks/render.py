@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from visavis.behaviour import Behaviour
+from visavis.errors import VisavisError
 from visavis.render.draw import DROP, EYE_Z, FRAME, draw_head, turn
 from visavis.render.looks import DEFAULT, palette
 from visavis.render.mesh import PIVOT, head
@@ -104,6 +105,22 @@ def film_rate(listeners: int, frames: int) -> float:
         return frames / (time.perf_counter() - begin)
 
 
+def opengl(shapes: np.ndarray, rotation: np.ndarray, frames: int) -> str:
+    """The same heads on OpenGL, and what draws there."""
+    try:
+        draw_head(shapes[0], rotation[0], size=SIZE, rasteriser="moderngl")
+    except VisavisError as error:
+        return f"moderngl: not measured ({error})"
+    from visavis.render.rasteriser_gl import renderer
+
+    each = seconds_each(
+        lambda f: draw_head(shapes[f], rotation[f], size=SIZE, rasteriser="moderngl"),
+        frames,
+        repeats=3,
+    )
+    return f"draw_head on moderngl ({renderer()}): {1 / each:.0f} frames/s"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--frames", type=int, default=300, help="frames of our renderer a repeat")
@@ -130,6 +147,7 @@ def main() -> None:
     print(f"draw_head {SIZE}x{SIZE}, one thread, 4 samples a pixel: {1 / ours:.0f} frames/s")
     print(f"plain numpy, one sample a pixel: {1 / theirs:.2f} frames/s")
     print(f"ratio: {theirs / ours:.0f}")
+    print(opengl(shapes, rotation, options.frames))
     film_rate(10, 5)
     print(
         f"render_video, speaker + 10 listeners: {film_rate(10, options.film_frames):.1f} frames/s"

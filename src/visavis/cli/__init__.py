@@ -97,13 +97,20 @@ def demo(
 
 @app.command()
 def perceive(
-    source: SourceFile,
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="A video or sound file, another tracker's table, a behaviour (.safetensors), or "
+            "a folder of films.",
+            show_default=False,
+        ),
+    ],
     out: Annotated[
         Path | None,
         typer.Option(
             "--out",
             "-o",
-            help="Where to write; default: SOURCE with .safetensors.",
+            help="Where to write; default: SOURCE with .safetensors, or FOLDER-perceived.",
             show_default=False,
         ),
     ] = None,
@@ -121,6 +128,29 @@ def perceive(
         float | None,
         typer.Option("--fps", help="Frames a second of a .csv that does not say.", min=1),
     ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs", "-j", min=1, help="A folder: processes. [default: cores]", show_default=False
+        ),
+    ] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(help="A folder: loky, dask or ray. [default: loky]", show_default=False),
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="A folder: a dask scheduler or ray cluster that runs already.", show_default=False
+        ),
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            help='A folder: only files like "*.mp4" or "train/*"; repeat at will.',
+            show_default=False,
+        ),
+    ] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -128,10 +158,24 @@ def perceive(
 
     The face values are geometric estimates from a tracked mesh. Frames without a face are kept as
     absent, not guessed. A .csv of OpenFace 2, py-feat, Live Link Face or Audio2Face is read.
+
+    A folder becomes a folder of behaviours, in parallel: what is finished is not done again, a bad
+    file does not stop the rest, report.json says what became of each. Exit code 1 if one failed.
     """
     from visavis.cli.perceive import run
 
-    run(source, out, tracker=tracker, fps=fps, as_json=as_json, quiet=quiet)
+    run(
+        source,
+        out,
+        tracker=tracker,
+        fps=fps,
+        jobs=jobs,
+        engine=engine,
+        address=address,
+        only=only or [],
+        as_json=as_json,
+        quiet=quiet,
+    )
 
 
 @app.command()
@@ -186,12 +230,15 @@ def render(
         typer.Option(help="The speaker: a video, a sound file or a behaviour.", show_default=False),
     ] = None,
     size: Size = 256,
+    rasteriser: Annotated[
+        str, typer.Option(help="numba, or moderngl (OpenGL; a GPU where there is one).")
+    ] = "numba",
     quiet: Quiet = False,
 ) -> None:
     """Draw a behaviour: one person, or several listeners side by side."""
     from visavis.cli.render import run
 
-    run(reactions, out, beside=beside, size=size, quiet=quiet)
+    run(reactions, out, beside=beside, size=size, rasteriser=rasteriser, quiet=quiet)
 
 
 @app.command()
@@ -221,6 +268,17 @@ def evaluate(
         bool,
         typer.Option("--intervals", help="Also 95 % intervals, by bootstrap over clips."),
     ] = False,
+    compare: Annotated[
+        Path | None,
+        typer.Option(
+            "--compare",
+            help="Another system's .npz on the same clips: differences, paired by clip.",
+            show_default=False,
+        ),
+    ] = None,
+    device: Annotated[
+        str, typer.Option("--device", help="Where to compute: cpu, or a GPU such as cuda.")
+    ] = "cpu",
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -239,6 +297,8 @@ def evaluate(
         intervals=intervals,
         as_json=as_json,
         quiet=quiet,
+        compare=compare,
+        device=device,
     )
 
 

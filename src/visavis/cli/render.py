@@ -15,9 +15,19 @@ from visavis.files import keep_apart
 ENDINGS = (".mp4", ".png", ".html")
 
 
-def run(reactions: Path, out: Path, *, beside: Path | None, size: int, quiet: bool) -> None:
+def run(
+    reactions: Path,
+    out: Path,
+    *,
+    beside: Path | None,
+    size: int,
+    rasteriser: str,
+    quiet: bool,
+) -> None:
     if out.suffix.lower() not in ENDINGS:
         raise InputError(f"cannot draw {out.name}: the name must end in {', '.join(ENDINGS)}.")
+    if rasteriser != "numba" and out.suffix.lower() != ".mp4":
+        raise InputError("--rasteriser is for .mp4; other pictures are drawn by numba.")
     keep_apart(out, reactions, beside)
     behaviour = complete(Behaviour.load(reactions))
     speaker = _speaker(beside)
@@ -25,7 +35,9 @@ def run(reactions: Path, out: Path, *, beside: Path | None, size: int, quiet: bo
         from visavis.render.video import render_video
 
         with bar("drawing", quiet=quiet) as progress:
-            render_video(behaviour, out, beside=speaker, size=size, progress=progress)
+            render_video(
+                behaviour, out, beside=speaker, size=size, progress=progress, rasteriser=rasteriser
+            )
     elif out.suffix.lower() == ".png":
         from visavis.render.still import film_strip
 

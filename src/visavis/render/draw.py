@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -168,6 +168,7 @@ def draw_head(
     *,
     size: int = 256,
     look: Look = DEFAULT,
+    rasteriser: str = "numba",
 ) -> U8:
     """Draw one head as seen by a camera in front of it.
 
@@ -177,12 +178,15 @@ def draw_head(
         translation: [3] metres from rest, cut to 0.12 sideways and up, 0.25 in depth.
         size: pixels along a side, 16 to 2048.
         look: who is drawn.
+        rasteriser: "numba", or "moderngl" for OpenGL over EGL: the same picture but for rounding
+            where triangles meet.
 
     Returns:
         [size, size, 3] uint8 sRGB. Equal arguments give equal bytes.
 
     Raises:
-        InputError: a shape or the size does not fit.
+        InputError: a shape, the size or the rasteriser's name does not fit.
+        MissingExtra: moderngl is not installed.
     """
     weights = np.asarray(blendshapes, np.float32)
     if weights.shape != (len(BLENDSHAPES),):
@@ -191,6 +195,7 @@ def draw_head(
             "For a whole clip use `draw`."
         )
     _check_size(size)
+    fill = rasterisers(rasteriser)
     shift = np.clip(_three(translation, "translation"), -_REACH, _REACH).astype(np.float32)
     who = dressed(look)
     mesh, room = who.head, _ROOM
@@ -206,7 +211,7 @@ def draw_head(
     )  # fmt: skip
     side = float(size * shading.SAMPLES)
     vertices.project(room.points, EYE_Z, side * EYE_Z / FRAME, side / 2.0, DROP, room.screen)
-    rasterise(room.screen, mesh.triangles, room.near, room.face)
+    fill(room.screen, mesh.triangles, room.near, room.face)
     out = np.empty((size, size, 3), np.uint8)
     shading.shade(
         room.near, room.face, room.screen, mesh.triangles, mesh.kind, mesh.group, room.colours,
@@ -216,7 +221,25 @@ def draw_head(
     return out
 
 
-def draw_motion(motion: Motion, frame: int, *, size: int = 256, look: Look = DEFAULT) -> U8:
+def rasterisers(name: str) -> Callable[[F32, NDArray[np.int32], F32, NDArray[np.int32]], None]:
+    """The rasteriser called "numba" or "moderngl"."""
+    if name == "numba":
+        return rasterise
+    if name != "moderngl":
+        raise InputError(f"there is no rasteriser {name!r}; there are numba and moderngl.")
+    from visavis.render.rasteriser_gl import rasterise_gl
+
+    return rasterise_gl
+
+
+def draw_motion(
+    motion: Motion,
+    frame: int,
+    *,
+    size: int = 256,
+    look: Look = DEFAULT,
+    rasteriser: str = "numba",
+) -> U8:
     """Frame `frame` of a motion, [size, size, 3] uint8; greyed with a mark if not known."""
     picture = draw_head(
         motion.blendshapes[frame],
@@ -224,11 +247,14 @@ def draw_motion(motion: Motion, frame: int, *, size: int = 256, look: Look = DEF
         motion.translation[frame],
         size=size,
         look=look,
+        rasteriser=rasteriser,
     )
     return picture if motion.known[frame] else greyed(picture)
 
 
-def draw(behaviour: Behaviour, *, size: int = 256, look: Look = DEFAULT) -> Iterator[U8]:
+def draw(
+    behaviour: Behaviour, *, size: int = 256, look: Look = DEFAULT, rasteriser: str = "numba"
+) -> Iterator[U8]:
     """Draw one clip (no leading axes) frame by frame, [size, size, 3] uint8 each.
 
     Where coefficients were not observed the last known pose is held, greyed and marked "no data".
@@ -245,7 +271,11 @@ def draw(behaviour: Behaviour, *, size: int = 256, look: Look = DEFAULT) -> Iter
         )
     _check_size(size)
     motion = motions(behaviour)[0]
-    return (draw_motion(motion, frame, size=size, look=look) for frame in range(len(motion)))
+    rasterisers(rasteriser)
+    return (
+        draw_motion(motion, frame, size=size, look=look, rasteriser=rasteriser)
+        for frame in range(len(motion))
+    )
 
 
 def _check_size(size: int) -> None:

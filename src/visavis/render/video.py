@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from visavis.errors import InputError
 from visavis.render import panels
-from visavis.render.draw import SMALLEST, draw_motion
+from visavis.render.draw import SMALLEST, draw_motion, rasterisers
 from visavis.render.looks import LOOKS, Look
 from visavis.render.motion import Motion, motions
 from visavis.render.speaker import Panel, panel
@@ -38,6 +38,7 @@ def render_video(
     size: int = 256,
     progress: Callable[[int, int | None], None] | None = None,
     labels: Sequence[str] | None = None,
+    rasteriser: str = "numba",
 ) -> Path:
     """Draw reactions, beside the speaker if given, into an mp4 (H.264, AAC).
 
@@ -53,6 +54,7 @@ def render_video(
         size: pixels along a side of a listener's panel, 16 to 1024.
         progress: called with (pictures done, pictures in all or None).
         labels: K captions; "listener 1" and so on by default.
+        rasteriser: "numba", or "moderngl" for OpenGL.
 
     Returns:
         The path.
@@ -60,9 +62,11 @@ def render_video(
     Raises:
         MissingChannel: reactions or a speaker behaviour have no blendshapes.
         InputError: sizes, labels or leading axes do not fit, or the file cannot be read or written.
+        MissingExtra: moderngl is not installed.
     """
     from visavis.media import VideoWriter
 
+    rasterisers(rasteriser)
     clips = motions(reactions)
     if not SMALLEST <= size <= 1024:
         raise InputError(f"size must lie in {SMALLEST} to 1024 pixels, not {size}.")
@@ -84,7 +88,8 @@ def render_video(
     )
     with film:
         for done, picture in enumerate(
-            _pictures(clips, shown, layout, panels.captions(len(clips), labels)), start=1
+            _pictures(clips, shown, layout, panels.captions(len(clips), labels), rasteriser),
+            start=1,
         ):
             film.write(picture)
             if progress is not None:
@@ -110,10 +115,26 @@ def look_of(listener: int) -> Look:
     return LOOKS[listener % (len(LOOKS) - 1)]
 
 
+class _Here(Executor):
+    """Does everything at once, on the thread that asks."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        done: Future[Any] = Future()
+        done.set_result(fn(*args, **kwargs))
+        return done
+
+
 def _pictures(
-    clips: list[Motion], shown: Panel | None, layout: panels.Layout, captions: Sequence[str]
+    clips: list[Motion],
+    shown: Panel | None,
+    layout: panels.Layout,
+    captions: Sequence[str],
+    rasteriser: str,
 ) -> Iterator[U8]:
-    """Whole pictures, one a frame. Heads are drawn ahead on a few threads; numba lets them run."""
+    """Whole pictures, one a frame. Heads are drawn ahead on a few threads; numba lets them run.
+
+    OpenGL belongs to one thread: its heads are drawn on this one.
+    """
     frames = len(clips[0])
     size = layout.listeners[0].size
     workers = max(
@@ -122,8 +143,11 @@ def _pictures(
     with ThreadPoolExecutor(workers) as pool:
 
         def start(frame: int) -> list[Future[U8]]:
+            heads = _Here() if rasteriser == "moderngl" else pool
             return [
-                pool.submit(draw_motion, clip, frame, size=size, look=look_of(i))
+                heads.submit(
+                    draw_motion, clip, frame, size=size, look=look_of(i), rasteriser=rasteriser
+                )
                 for i, clip in enumerate(clips)
             ]
 
