@@ -58,9 +58,33 @@ def run(
     *,
     tracker: str | None,
     fps: float | None,
+    jobs: int | None,
+    engine: str | None,
+    address: str | None,
+    only: list[str],
     as_json: bool,
     quiet: bool,
 ) -> None:
+    if source.is_dir():
+        from visavis.cli._perceive_folder import run_folder
+
+        run_folder(
+            source,
+            out or source.resolve().with_name(f"{source.resolve().name}-perceived"),
+            tracker=tracker,
+            fps=fps,
+            jobs=jobs,
+            engine=engine or "loky",
+            address=address,
+            only=only,
+            as_json=as_json,
+            quiet=quiet,
+        )
+        return
+    if jobs is not None or engine or address or only:
+        raise InputError(
+            f"--jobs, --engine, --address and --only are for a folder, but {source} is not one."
+        )
     out = out or source.with_suffix(".safetensors")
     if out.suffix != ".safetensors":
         raise InputError(f"a behaviour's name ends in .safetensors, but --out is {out}.")
