@@ -135,9 +135,9 @@ def test_a_threshold_of_another_split_gives_the_same_pairs() -> None:
         assert again.fingerprint == made.fingerprint
 
 
-def test_without_a_quantile_a_clip_has_twenty_reactions_on_average() -> None:
+def test_without_a_quantile_a_clip_has_thirty_reactions_on_average() -> None:
     made = AppropriateMap.similar([str(i) for i in range(90)], speakers(90, 12))
-    assert made.sizes.mean() == pytest.approx(21, abs=0.1)
+    assert made.sizes.mean() == pytest.approx(31, abs=0.1)
 
 
 def test_copies_are_alike_and_a_clip_without_frames_is_like_nobody() -> None:

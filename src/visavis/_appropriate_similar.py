@@ -31,8 +31,9 @@ Flags = NDArray[np.bool_]
 Progress = Callable[[int, int | None], None]
 
 WIDTH = 25
-REACTIONS = 20
-"""Besides its own, what an average clip has where no quantile is given."""
+REACTIONS = 30
+"""Besides its own, what an average clip has where no quantile is given. Few clips have very many,
+so that the median clip has some 10 to 30."""
 MEASURES = ("dtw", "ccc")
 WAVE = 1 << 15
 """Most pairs sharpened between two looks at the k-th smallest distance."""

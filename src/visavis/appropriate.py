@@ -239,7 +239,7 @@ class AppropriateMap:
             measure: "dtw": AU / 15 + VA + expression / 8, each group warped on its own, as in
                 FRDist; "ccc": the concordance correlation, mean over channels.
             quantile: share of all pairs that count as alike, of (0, 1]. Default: what gives a
-                clip 20 reactions besides its own on average, at most a half.
+                clip 30 reactions besides its own on average, at most a half.
             threshold: instead of a quantile: the greatest distance (least correlation) that
                 counts, e.g. the one that another split's recipe holds.
             stride: above 1, an approximation: every n-th frame alone is compared.

@@ -35,7 +35,7 @@ def label(
     quantile: Annotated[
         float | None,
         typer.Option(
-            help="Share of all pairs that count as alike; default: 20 reactions a clip on average.",
+            help="Share of all pairs that count as alike; default: 30 reactions a clip on average.",
             show_default=False,
         ),
     ] = None,
@@ -67,8 +67,8 @@ def label(
 ) -> None:
     """Say which reactions are appropriate to which speaker, for any corpus.
 
-    Writes a sparse map that holds its recipe and the corpus's fingerprint; corpora take it as
-    `labels=`. The paired reaction is always appropriate.
+    Writes a sparse map that holds its recipe and the corpus's fingerprint; a corpus without labels
+    of its own (react) takes the file as `labels=`. The paired reaction is always appropriate.
     """
     from visavis.cli.corpus_label import Options, run
 

@@ -202,5 +202,5 @@ def _histogram(sizes: NDArray[np.int64]) -> list[str]:
         low, high = 2**step, 2 ** (step + 1) - 1
         span = f"{low}" if low == high else f"{low}-{high}"
         filled = "#" * max(int(count > 0), round(BARS * count / counts.max()))
-        lines.append(f"{span:>12}  {filled} {count}")
+        lines.append(f"{span:>12}  {filled} {count}" if count else f"{span:>12}  0")
     return lines
