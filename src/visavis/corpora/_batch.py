@@ -9,6 +9,7 @@ import torch
 
 from visavis.behaviour import Behaviour
 from visavis.channels import WORDS
+from visavis.corpora._disk_clock import NEAR, stretch
 from visavis.dyad import TRAITS, Batch, Dyad
 from visavis.errors import InputError
 
@@ -29,7 +30,8 @@ def collate(
         crop: frames of a random window, one a dyad, the same for speaker, listener and targets;
             shorter clips stay whole. None keeps every clip whole, as a test does.
         targets: at most this many appropriate listeners a dyad; the paired one is always first,
-            the others are a random subset.
+            the others are a random subset. One of another length is brought to the pair's
+            (`_disk_clock.stretch`).
         rng: source of windows and subsets, or its seed; equal seeds give equal batches. One a
             dyad makes what is drawn for a dyad independent of its neighbours.
         listener: the listener of a dyad by its id, e.g. `corpus.listener`. Without it, targets
@@ -44,9 +46,8 @@ def collate(
         `lengths` [B] are frames before padding. `traits` where any listener's are known.
 
     Raises:
-        InputError: no dyads; a crop, a history or a number of targets below 1; a target shorter
-            than the paired listener (stretch it first); a dyad without a history where one is
-            wanted.
+        InputError: no dyads; a crop, a history or a number of targets below 1; a dyad without a
+            history where one is wanted.
     """
     if not dyads:
         raise InputError("a batch needs at least one dyad.")
@@ -70,7 +71,7 @@ def collate(
         if history is not None:
             past.append(_past(dyad, history, rng, listener, here))
         speakers.append(dyad.speaker.window(start, start + length))
-        cut = [_cut(target, start, length, dyad.id) for target in chosen]
+        cut = [_cut(target, start, length, frames) for target in chosen]
         listeners.append(cut[0])
         lists.append(cut)
         personal.append(own)
@@ -137,11 +138,9 @@ def _others(
     return [names[i] for i in order]
 
 
-def _cut(target: Behaviour, start: int, length: int, id: str) -> Behaviour:
-    if target.frames < start + length:
-        raise InputError(
-            f"a target of {id} has {target.frames} frames, but frames {start} to "
-            f"{start + length} were wanted; bring appropriate listeners to one length first."
-        )
+def _cut(target: Behaviour, start: int, length: int, frames: int) -> Behaviour:
+    """Frames of a target, brought to the `frames` of its pair first where it has others."""
+    if not frames <= target.frames <= frames + NEAR:  # a frame or two more are an encoder's
+        target = stretch(target, frames)
     cut = target.window(start, start + length)
     return cut.without(WORDS) if cut.words else cut  # words lie along one leading axis only

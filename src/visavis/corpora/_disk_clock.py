@@ -20,6 +20,9 @@ from visavis.behaviour import Behaviour, Word
 from visavis.channels import FPS, Channel, Layout
 from visavis.errors import InputError
 
+NEAR = 2
+"""Frames by which two recordings of one clip may differ without a word: encoders round."""
+
 
 def resample(behaviour: Behaviour, fps: float = FPS, *, frames: int | None = None) -> Behaviour:
     """The behaviour [..., T, ...] at `fps`; its length is round(frames * fps / its own fps).

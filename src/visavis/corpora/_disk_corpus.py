@@ -6,7 +6,7 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,15 +16,13 @@ from torch import Tensor
 
 from visavis.appropriate import AppropriateMap
 from visavis.behaviour import Behaviour
-from visavis.corpora._disk_clock import stretch
+from visavis.corpora._disk_clock import NEAR, stretch
 from visavis.corpora._disk_root import digest
 from visavis.corpora._problems import Problem
 from visavis.dyad import Dyad
 from visavis.errors import InputError, nearest
 
 Progress = Callable[[int, int | None], None]
-NEAR = 2
-"""Frames by which two sides of a clip may differ without a word: encoders round."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +60,7 @@ class DiskCorpus(ABC):
         *,
         problems: Sequence[Problem] = (),
         skip: Collection[str] = (),
+        labels: AppropriateMap | str | Path | None = None,
         options: dict[str, Any] | None = None,
     ) -> None:
         self.root, self.split = root, split
@@ -75,6 +74,13 @@ class DiskCorpus(ABC):
                 + "."
             )
         self._places = {clip.id: place for place, clip in enumerate(self._clips)}
+        self._map = None if labels is None else self._mapped(labels)
+
+    def _mapped(self, labels: AppropriateMap | str | Path) -> AppropriateMap:
+        """A map that stands in for the rule: of these clips, perhaps of others too."""
+        found = labels if isinstance(labels, AppropriateMap) else AppropriateMap.load(labels)
+        self._options["labels"] = found.fingerprint
+        return found if found.ids == self.ids else found.select(self.ids)
 
     def _unique(self, clips: Sequence[Clip], skip: Collection[str]) -> tuple[Clip, ...]:
         """The clips of the split without those to skip; of two with one id, the first."""
@@ -153,7 +159,7 @@ class DiskCorpus(ABC):
         """
         clip = self._clip(index)
         speaker, listener = self.sides(clip)
-        suits = self._appropriate(clip)
+        suits = self._suiting(clip)
         return Dyad(
             id=clip.id,
             speaker=speaker,
@@ -172,7 +178,11 @@ class DiskCorpus(ABC):
     def _past(self, clip: Clip) -> list[Clip]:
         """Other clips of this clip's listener that may be shown of them: no appropriate ones."""
         group = self._group(clip)
-        return [c for c in self._meetings[clip.listener_id] if self._group(c) != group]
+        others = [c for c in self._meetings[clip.listener_id] if self._group(c) != group]
+        if self._map is None:
+            return others
+        suits = {c.id for c in self._suiting(clip)}
+        return [c for c in others if c.id not in suits]
 
     def sides(self, clip: Clip) -> tuple[Behaviour, Behaviour]:
         """Speaker and listener, cut to the shorter of the two."""
@@ -211,9 +221,18 @@ class DiskCorpus(ABC):
         """The clips whose listener suits this clip's speaker, itself first."""
         return [clip, *(c for c in self._groups[self._group(clip)] if c is not clip)]
 
+    def _suiting(self, clip: Clip) -> list[Clip]:
+        """As `_appropriate`, by the map where one was given."""
+        if self._map is None:
+            return self._appropriate(clip)
+        return [self._clips[self._places[id]] for id in self._map.of(clip.id)]
+
     @cached_property
     def labels(self) -> AppropriateMap:
-        """Which dyads' listeners are appropriate to which dyad's speaker, by `rule`."""
+        """Which dyads' listeners are appropriate to which dyad's speaker: by the map that was
+        given, else by `rule`."""
+        if self._map is not None:
+            return replace(self._map, corpus=self.fingerprint)
         rows = tuple(
             np.sort(np.array([self._places[c.id] for c in self._appropriate(clip)]))
             for clip in self._clips

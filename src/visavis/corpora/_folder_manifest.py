@@ -72,7 +72,7 @@ def rows_of(manifest: Path) -> tuple[list[Row], list[Problem]]:
     Raises:
         InputError: a column is missing or unknown, a line is no pair, or a time is no number.
     """
-    rows = []
+    rows: list[Row] = []
     for where, cells in _lines(manifest):
         rows.append(_row(cells, manifest.parent, where, number=len(rows) + 1))
     problems = [

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from visavis.appropriate import AppropriateMap
 from visavis.behaviour import Behaviour
 from visavis.corpora._disk_clock import beside
 from visavis.corpora._disk_corpus import Clip, DiskCorpus
@@ -42,6 +43,8 @@ class Folder(DiskCorpus):
             folder.
         perceive: whether films may be perceived when a clip is first read; slow.
         speech: acoustic channels measured where the manifest names a `sound`.
+        labels: which reactions are appropriate, instead of the corpus's rule: a map, or its file
+            (`visavis corpus label`).
         skip: ids of clips to leave out.
 
     Raises:
@@ -61,6 +64,7 @@ class Folder(DiskCorpus):
         faces: str | Path | Literal["beside"] = "beside",
         perceive: bool = True,
         speech: Sequence[str] = SPEECH,
+        labels: AppropriateMap | str | Path | None = None,
         skip: Collection[str] = (),
     ) -> None:
         base = checked_root(
@@ -94,6 +98,7 @@ class Folder(DiskCorpus):
             clips,
             problems=problems,
             skip=skip,
+            labels=labels,
             options={"speech": self._speech},
         )
 

@@ -11,6 +11,7 @@ from typing import Literal
 
 from torch import Tensor
 
+from visavis.appropriate import AppropriateMap
 from visavis.behaviour import Behaviour
 from visavis.channels import FPS
 from visavis.corpora import _mars_files as files
@@ -44,6 +45,8 @@ class Mars(DiskCorpus):
         convention: of the coefficients: "arkit", converted to ours, or "faceverse", as they are.
         speech: acoustic channels of the speaker; default: the usual ones where there is sound.
         extra: "eeg" [T, 14] of both, "audio_features" [T, 768] of both.
+        labels: which reactions are appropriate, instead of the corpus's rule: a map, or its file
+            (`visavis corpus label`).
         skip: ids of clips to leave out.
 
     Raises:
@@ -64,6 +67,7 @@ class Mars(DiskCorpus):
         convention: Convention = "arkit",
         speech: Sequence[str] | None = None,
         extra: Collection[str] = (),
+        labels: AppropriateMap | str | Path | None = None,
         skip: Collection[str] = (),
     ) -> None:
         base = checked_root(
@@ -107,6 +111,7 @@ class Mars(DiskCorpus):
             clips,
             problems=problems + _lacking(self._reader, clips),
             skip=skip,
+            labels=labels,
             options={
                 "clock": self.clock,
                 "fps": fps,

@@ -13,6 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from visavis.appropriate import AppropriateMap
 from visavis.behaviour import Behaviour
 from visavis.corpora import _seamless_files as files
 from visavis.corpora import _seamless_read as read
@@ -51,6 +52,8 @@ class Seamless(DiskCorpus):
             (as `<id>.safetensors`). None leaves the films alone.
         perceive: make those that are not there when a clip is read; slow.
         speech: acoustic channels of the speaker.
+        labels: which reactions are appropriate, instead of the corpus's rule: a map, or its file
+            (`visavis corpus label`).
         skip: ids of dyads to leave out.
 
     Raises:
@@ -70,6 +73,7 @@ class Seamless(DiskCorpus):
         faces: str | Path | Literal["beside"] | None = None,
         perceive: bool = False,
         speech: Sequence[str] = SPEECH,
+        labels: AppropriateMap | str | Path | None = None,
         skip: Collection[str] = (),
     ) -> None:
         base = checked_root(
@@ -109,6 +113,7 @@ class Seamless(DiskCorpus):
             clips,
             problems=problems + self._unprompted(clips),
             skip=skip,
+            labels=labels,
             options={
                 "extra": self._extra,
                 "faces": self._faces is not None,

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from visavis.appropriate import AppropriateMap
 from visavis.behaviour import Behaviour, Source
 from visavis.channels import Channel, Layout
 from visavis.corpora import _vico_files as files
@@ -60,6 +61,8 @@ class Vico(DiskCorpus):
         perceive: make those that are not there when a clip is read; slow.
         fps: of the coefficients, if not the 30 that the baseline assumes.
         speech: acoustic channels of the speaker.
+        labels: which reactions are appropriate, instead of the corpus's rule: a map, or its file
+            (`visavis corpus label`).
         skip: ids of clips to leave out.
 
     Raises:
@@ -78,6 +81,7 @@ class Vico(DiskCorpus):
         perceive: bool = False,
         fps: float = NATIVE_FPS,
         speech: Sequence[str] = SPEECH,
+        labels: AppropriateMap | str | Path | None = None,
         skip: Collection[str] = (),
     ) -> None:
         base = checked_root(
@@ -115,6 +119,7 @@ class Vico(DiskCorpus):
             usable,
             problems=problems,
             skip=skip,
+            labels=labels,
             options={
                 "faces": self._faces is not None,
                 "recons": bool(self._fits),
