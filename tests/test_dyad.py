@@ -10,7 +10,7 @@ import torch
 
 from tests.people import batch, person
 from visavis.behaviour import Behaviour
-from visavis.dyad import Persona
+from visavis.dyad import Dyad, Persona
 from visavis.errors import InputError
 
 
@@ -40,8 +40,38 @@ def test_a_batch_that_does_not_fit_together_is_refused(
         replace(batch(3, 10), **changes)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"personal_mask": torch.ones(3, 3, dtype=torch.bool)}, r"bool \[3, 2\]"),
+        ({"personal_mask": torch.ones(3, 2)}, r"came as torch.float32"),
+        ({"history": person(5, lead=(2,))}, "one clip a listener"),
+        ({"traits": torch.ones(3, 4)}, r"wanted \[3, 5\]"),
+    ],
+)
+def test_what_tells_of_the_listeners_must_fit_the_clips(
+    changes: dict[str, object], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        replace(batch(3, 10), **changes)  # type: ignore[arg-type]
+
+
+def test_a_dyad_has_five_traits_or_none() -> None:
+    people = {"speaker": person(5), "listener": person(5), "speaker_id": "s", "listener_id": "l"}
+    assert Dyad(id="d", split="test", **people).traits is None  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="openness, conscientiousness"):
+        Dyad(id="d", split="test", traits=torch.ones(4), **people)  # type: ignore[arg-type]
+
+
 def test_a_batch_moves_as_a_whole() -> None:
-    moved = replace(batch(2, 10), history=person(5, lead=(2,))).to("meta")
+    moved = replace(
+        batch(2, 10),
+        history=person(5, lead=(2,)),
+        personal_mask=torch.ones(2, 2, dtype=torch.bool),
+        traits=torch.rand(2, 5),
+    ).to("meta")
+    assert moved.personal_mask is not None and moved.personal_mask.device.type == "meta"
+    assert moved.traits is not None and moved.traits.device.type == "meta"
     parts = [moved.speaker, moved.listener, moved.targets, moved.history]
     assert {b.device.type for b in parts if isinstance(b, Behaviour)} == {"meta"}
     assert moved.target_mask.device.type == "meta"

@@ -75,6 +75,45 @@ def test_clips_of_different_length_are_padded(corpus: SimulatedDyads) -> None:
     assert not batch.speaker["blendshapes"][1, 120:].any()
 
 
+def test_a_history_is_a_window_of_the_same_listener_in_another_script(
+    corpus: SimulatedDyads,
+) -> None:
+    dyads = [corpus[i] for i in (0, 5, 20)]
+    batch = collate(dyads, crop=50, targets=3, rng=1, listener=corpus.listener, history=60)
+    assert batch.history is not None
+    assert (batch.history.lead, batch.history.frames) == ((3,), 60)
+    for row, dyad in enumerate(dyads):
+        clips = [corpus.listener(name)["rotation"] for name in dyad.history]
+        windows = torch.cat([clip.unfold(0, 60, 1).transpose(1, 2) for clip in clips])
+        assert (windows == batch.history["rotation"][row]).all(dim=(1, 2)).sum() == 1
+    assert batch.traits is not None
+    assert torch.equal(batch.traits[1], dyads[1].traits)
+    again = collate(dyads, crop=50, targets=3, rng=1, listener=corpus.listener)
+    assert again.history is None
+
+
+def test_the_personal_mask_marks_targets_by_the_same_listener(corpus: SimulatedDyads) -> None:
+    dyad = corpus[2]
+    batch = collate([dyad], targets=20, listener=corpus.listener)
+    assert batch.personal_mask is not None
+    assert batch.target_mask.sum() == 14
+    assert batch.personal_mask.sum() == 2
+    other = corpus.listener(dyad.personal[1])["va"]
+    marked = batch.targets["va"][0][batch.personal_mask[0]]
+    assert torch.equal(marked[0], dyad.listener["va"])
+    assert torch.equal(marked[1], other)
+
+
+def test_a_history_that_is_not_there_is_named(corpus: SimulatedDyads) -> None:
+    alone = SimulatedDyads("train", size=14, frames=50, audio=False)[0]
+    with pytest.raises(InputError, match="00000 has none"):
+        collate([alone], history=20)
+    with pytest.raises(InputError, match="none in this batch: give `listener`"):
+        collate([corpus[0]], history=20)
+    with pytest.raises(InputError, match="history must be at least 1"):
+        collate([corpus[0]], history=0)
+
+
 def test_impossible_batches_are_refused(corpus: SimulatedDyads) -> None:
     with pytest.raises(InputError, match="at least one dyad"):
         collate([])
