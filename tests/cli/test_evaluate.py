@@ -132,3 +132,81 @@ def test_intervals_hold_the_scores_they_belong_to(tmp_path: Path) -> None:
     text = visavis("evaluate", path, "--intervals").stdout
     assert "95 % intervals, bootstrap over clips" in text
     assert "only a hint" not in text
+
+
+def test_what_is_no_number_is_null_and_a_note_says_why(tmp_path: Path) -> None:
+    held = golden.arrays("coeff58_n6_m3_t160")
+    path = tmp_path / "wide.npz"
+    np.savez(path, **held)
+    record = json.loads(
+        visavis("evaluate", path, "--json", "--per-clip", "-q").stdout,
+        parse_constant=lambda word: pytest.fail(word),
+    )
+    assert record["FRDist"] is None
+    assert record["notes"]["FRDist"] == "NaN: its groups are 25 channels, and the clips have 58"
+    assert record["per_clip"]["FRDist"] == ["nan"] * 6
+    small = visavis("evaluate", written(tmp_path / "b.npz"), "-p", "reactface").stdout
+    assert "FRCorr is NaN: a channel constant and equal in prediction and target is 0/0" in small
+    broken = golden.arrays("small_n4_m3_t64")["pred"].copy()
+    broken[0, 0, 1] = np.inf
+    done = visavis("evaluate", written(tmp_path / "c.npz", pred=broken), "--json")
+    notes = json.loads(done.stdout)["notes"]
+    assert "1 clips hold a NaN or an infinity" in notes["FRVar"]
+
+
+def test_a_device_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.npz")
+    refused(visavis("evaluate", path, "--device", "cuda:99"), "device 'cuda:99' is not there")
+    refused(visavis("evaluate", path, "--device", "gpu"), "unknown device 'gpu'")
+
+
+def two_systems(folder: Path, clips: int = 24) -> tuple[Path, Path, dict[str, np.ndarray]]:
+    """One follows the real reaction, the other does not."""
+    rng = np.random.default_rng(0)
+    real = rng.random((clips, 60, 25))
+    shared = {"gt": real, "speaker": rng.random(real.shape), "neighbour": np.eye(clips)}
+    noise = rng.random((2, clips, 2, 60, 25))
+    np.savez(folder / "a.npz", pred=0.5 * noise[0] + 0.5 * real[:, None], **shared)
+    np.savez(folder / "b.npz", pred=noise[1], **shared)
+    return folder / "a.npz", folder / "b.npz", shared
+
+
+def test_two_systems_are_compared_clip_by_clip(tmp_path: Path) -> None:
+    a, b, _ = two_systems(tmp_path)
+    record = json.loads(visavis("evaluate", a, "--compare", b, "--json", "-q").stdout)
+    assert list(record["comparison"]) == ["react2024", "corrected"]
+    for protocol, scores in record["comparison"].items():
+        held = [record[s] if protocol == "react2024" else record[s]["corrected"] for s in "ab"]
+        for name in ("FRCorr", "FRDist", "FRDiv", "FRVar", "FRDvs", "FRSyn"):
+            pair = scores[name]
+            assert [pair["a"], pair["b"]] == pytest.approx([h[name] for h in held], rel=1e-6)
+            assert pair["interval"][0] <= pair["difference"] <= pair["interval"][1]
+        assert scores["FRCorr"]["p"] < 0.001 and scores["FRCorr"]["difference"] > 0
+        assert scores["FRDist"]["interval"][1] < 0
+    text = visavis("evaluate", a, "--compare", b).stdout
+    assert "A - B" in text and "paired by clip" in text and "only a hint" not in text
+    rows = [line.split() for line in text.splitlines() if line.startswith("FRCorr")]
+    assert [row[1] for row in rows] == ["react2024", "corrected"]
+
+
+def test_a_system_beside_itself_differs_by_nothing(tmp_path: Path) -> None:
+    a, _, _ = two_systems(tmp_path, clips=5)
+    done = visavis("evaluate", a, "--compare", a, "-p", "corrected", "--json", "-q")
+    scores = json.loads(done.stdout)["comparison"]["corrected"]
+    assert {(s["difference"], s["p"]) for s in scores.values()} == {(0.0, 1.0)}
+    assert "only a hint" in visavis("evaluate", a, "--compare", a, "-q").stdout
+
+
+def test_systems_on_other_clips_are_not_compared(tmp_path: Path) -> None:
+    a, _, shared = two_systems(tmp_path, clips=4)
+    rng = np.random.default_rng(1)
+    other = tmp_path / "other.npz"
+    np.savez(other, pred=rng.random((4, 2, 60, 25)), **{**shared, "gt": shared["gt"][::-1]})
+    refused(visavis("evaluate", a, "--compare", other), "gt differs between", "[0, 0, 0]")
+    fewer = {n: v[:3, :3] if n == "neighbour" else v[:3] for n, v in shared.items()}
+    np.savez(other, pred=rng.random((3, 2, 60, 25)), **fewer)
+    refused(visavis("evaluate", a, "--compare", other), "gt has shape [4, 60, 25]", "same clips")
+    np.savez(other, pred=rng.random((4, 3, 60, 25)), **shared)
+    refused(visavis("evaluate", a, "--compare", other), "2 samples a clip", "sums over samples")
+    assert visavis("evaluate", a, "--compare", other, "-p", "corrected").returncode == 0
+    refused(visavis("evaluate", a, "--compare", tmp_path / "none.npz"), "does not exist")

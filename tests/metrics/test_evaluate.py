@@ -438,3 +438,40 @@ def test_one_score_may_be_asked_for_by_its_name_alone() -> None:
     scores = evaluate_arrays(pred, gt, gt, np.eye(2), metrics="FRVar")
     assert "FRVar" in scores
     assert "FRCorr" not in scores
+
+
+# ---------------------------------------------------------------------- scale
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-170, 1e-80, 1e-20, 1e20, 1e69])
+def test_corrected_of_any_unit_is_the_same_but_for_the_unit(scale: float) -> None:
+    data = {n: v.astype(np.float64) for n, v in dataset().items()}
+    wanted = evaluate_arrays(**data, protocol="corrected")
+    moved = {n: v if n == "neighbour" else v * scale for n, v in data.items()}
+    found = evaluate_arrays(**moved, protocol="corrected")
+    power = {"FRCorr": 0, "FRSyn": 0, "FRDist": 1, "FRDiv": 2, "FRVar": 2, "FRDvs": 2}
+    for name, value in found.items():
+        head = name.partition("/")[0]
+        if head in power:
+            unit = 1.0 if power[head] == 0 else scale ** power[head]
+            assert value == pytest.approx(wanted[name] * unit, rel=1e-9, abs=0), name
+        else:
+            assert value == wanted[name]
+
+
+def test_corrected_keeps_the_lags_of_one_tiny_channel() -> None:
+    data = {n: v.astype(np.float64) for n, v in dataset().items()}
+    wanted = evaluate_arrays(**data, protocol="corrected")
+    for name in ("pred", "gt", "speaker"):
+        data[name][..., 3] *= 1e-200
+    found = evaluate_arrays(**data, protocol="corrected")
+    assert found.per_clip["FRSyn"].tolist() == wanted.per_clip["FRSyn"].tolist()
+    assert found["FRCorr"] == pytest.approx(wanted["FRCorr"], rel=1e-9)
+
+
+@pytest.mark.parametrize("name", ["pred", "gt", "speaker"])
+def test_corrected_refuses_values_whose_squares_leave_float64(name: str) -> None:
+    data = {n: v.astype(np.float64) for n, v in dataset().items()}
+    data[name][1] *= 1e160
+    with pytest.raises(InputError, match=rf"{name} of clip 1 holds .*e\+1\d\d .* up to 1e\+70"):
+        evaluate_arrays(**data, protocol="corrected")

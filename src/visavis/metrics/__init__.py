@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from visavis.metrics.mimicry import MimicryScore
     from visavis.metrics.protocol import METRICS, PROTOCOLS, Protocol
     from visavis.metrics.realism import FRRea, frrea
+    from visavis.metrics.report import Report, report_arrays, report_lists
     from visavis.metrics.scores import Counts, Scores
     from visavis.metrics.smoothness import Jerk, jerk
     from visavis.metrics.synchrony import FRSyn
@@ -77,6 +78,9 @@ _HOME = {
     "Protocol": "protocol",
     "FRRea": "realism",
     "frrea": "realism",
+    "Report": "report",
+    "report_arrays": "report",
+    "report_lists": "report",
     "Counts": "scores",
     "Scores": "scores",
     "Jerk": "smoothness",
@@ -108,6 +112,7 @@ __all__ = [
     "Protocol",
     "ProtocolWarning",
     "ReactionLatency",
+    "Report",
     "Scores",
     "appropriate_distances",
     "blinks",
@@ -127,6 +132,8 @@ __all__ = [
     "nearest_distances",
     "nods",
     "reaction_latency",
+    "report_arrays",
+    "report_lists",
 ]
 
 

@@ -88,7 +88,7 @@ def refuse_unfinite(name: str, array: Real, axes: str, labels: Sequence[str] = (
     """Raise `InputError` at the first NaN, infinity or huge value; every axis of it is named."""
     if usable(array):
         return
-    fine = np.isfinite(array) & (np.abs(array) <= LARGEST)
+    fine = np.isfinite(array) & (np.abs(array) <= np.float64(LARGEST))
     place = [int(i) for i in np.unravel_index(int(np.argmin(fine)), array.shape)]
     what = "finite values only: fill it or leave the clip out."
     if np.isfinite(array[tuple(place)]):

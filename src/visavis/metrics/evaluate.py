@@ -68,7 +68,7 @@ def evaluate_arrays(
     """
     chosen, where = protocol_named(protocol), device_named(device)
     source = from_arrays(pred, gt, speaker, neighbour, chosen, LABELS)
-    return _scores(source, metrics, per_clip, workers, where, progress)
+    return score(source, metrics, per_clip, workers, where, progress)
 
 
 def evaluate_lists(
@@ -96,7 +96,7 @@ def evaluate_lists(
     """
     chosen, where = protocol_named(protocol), device_named(device)
     source = from_lists(pred, targets, speaker, chosen, LABELS)
-    return _scores(source, metrics, per_clip, workers, where, progress)
+    return score(source, metrics, per_clip, workers, where, progress)
 
 
 def evaluate_behaviours(
@@ -146,7 +146,7 @@ def _packed(behaviour: Behaviour, names: Sequence[str]) -> Tensor:
     return torch.cat([behaviour.pack(name) for name in names], dim=-1)
 
 
-def _scores(
+def score(
     source: Source,
     metrics: Sequence[str] | None,
     per_clip: bool,
@@ -154,6 +154,7 @@ def _scores(
     where: Where,
     progress: Progress | None,
 ) -> Scores:
+    """Scores of checked clips, with the warning that their protocol asks for."""
     wanted, notes = choose(source, metrics)
     if workers is not None and workers < 1:
         raise InputError(f"workers must be at least 1, not {workers}.")
