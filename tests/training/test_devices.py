@@ -155,5 +155,5 @@ def test_torchrun_s_own_numbers_are_taken_and_others_refused(
     ):
         monkeypatch.setenv(name, value)
     assert devices._asked(1, 1) == devices._asked(2, 3) == (2, 3)
-    with pytest.raises(InputError, match="torchrun started 2 process.* on 3 machine"):
+    with pytest.raises(InputError, match=r"torchrun started 2 process.* on 3 machine"):
         devices._asked(4, 1)

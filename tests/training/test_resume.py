@@ -137,7 +137,7 @@ def test_two_checkpoints_stay_and_a_damaged_one_gives_way_to_the_one_before(
 
 def test_a_run_is_not_written_over(tmp_path: Path) -> None:
     go(Toy(), plan(), tmp_path)
-    with pytest.raises(InputError, match="holds a run at step 8.*--resume"):
+    with pytest.raises(InputError, match=r"holds a run at step 8.*--resume"):
         go(Toy(), plan(), tmp_path)
 
 
@@ -188,7 +188,7 @@ def test_a_signal_saves_and_stops(number: int, tmp_path: Path) -> None:
     rare = (StageRecipe(name="main", training=settings(8, checkpoint_every=100)),)
     before = signal.getsignal(number)
     whole, parts, again = Toy(), Toy(), Toy()
-    with pytest.raises(Stopped, match="stopped at step 4.*--resume") as caught:
+    with pytest.raises(Stopped, match=r"stopped at step 4.*--resume") as caught:
         go(parts, rare, tmp_path / "parts", source=signalling)
     assert caught.value.signal == number
     assert signal.getsignal(number) == before
@@ -198,9 +198,7 @@ def test_a_signal_saves_and_stops(number: int, tmp_path: Path) -> None:
 
 
 def test_the_log_keeps_no_row_from_after_the_checkpoint(tmp_path: Path) -> None:
-    sparse = (
-        StageRecipe(name="main", training=settings(8, checkpoint_every=4, validate_every=1)),
-    )
+    sparse = (StageRecipe(name="main", training=settings(8, checkpoint_every=4, validate_every=1)),)
     with pytest.raises(Killed):
         go(Toy(), sparse, tmp_path, source=killed_at(6))
     with (tmp_path / "log.jsonl").open("a") as file:

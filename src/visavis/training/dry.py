@@ -17,7 +17,7 @@ from visavis.models._base import ReactionModel
 from visavis.recipes import StageRecipe
 from visavis.training.loop import Place, StageState, Validate
 from visavis.training.resume import Run
-from visavis.training.stages import only_trained
+from visavis.training.stages import StageModule, only_trained
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -62,11 +62,13 @@ def dry_run(
     """
     model.fit(fit_on)
     model.to(fabric.device)
-    found, first = [], 0
+    found, first = list[Estimate](), 0
+    wrapped: Any = None
     for stage in plan:
         if stage.training.steps:
+            wrapped = wrapped or fabric.setup_module(StageModule(model))
             with only_trained(model, stage), tempfile.TemporaryDirectory() as folder:
-                state = StageState(fabric, model, stage)
+                state = StageState(fabric, wrapped, stage)
                 found.append(_measure(state, draw, first, Path(folder), validate))
         first += stage.training.steps
     return found

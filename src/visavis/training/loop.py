@@ -22,7 +22,7 @@ from visavis.training.faults import NotFinite, Stopped
 from visavis.training.logs import Log
 from visavis.training.sampler import ahead, pieces
 from visavis.training.signals import StopRequest
-from visavis.training.stages import Held, StageModule, only_trained, optimizers
+from visavis.training.stages import Held, StageModule, checked, only_trained, optimizers
 from visavis.training.step import take
 
 if TYPE_CHECKING:
@@ -76,13 +76,13 @@ class Place:
 class StageState:
     """What one stage moves: optimisers, the average, the best weights so far."""
 
-    def __init__(self, fabric: Fabric, model: ReactionModel[Any], stage: StageRecipe) -> None:
-        module = StageModule(model, stage)
-        self.fabric, self.model, self.stage = fabric, model, stage
-        self.wrapped: Any = fabric.setup_module(module)
-        module.choose()  # after the wrapping, which may replace parameters by their shards
-        self.objectives = module.objectives
+    def __init__(self, fabric: Fabric, wrapped: Any, stage: StageRecipe) -> None:
+        module: StageModule = wrapped.module
+        module.choose(stage)
+        self.fabric, self.wrapped, self.stage = fabric, wrapped, stage
+        self.model, self.objectives = module.model, module.objectives
         self.optimizers = optimizers(fabric, stage, module.objectives)
+        model = module.model
         settings = stage.training
         self.ema = Ema(model, settings.ema, power=settings.ema_power) if settings.ema else None
         self.best: dict[str, Tensor] | None = None
@@ -181,14 +181,20 @@ class _Loop:
     made: int = 0
 
     def all_stages(self, saved: Tree | None) -> None:
+        for stage in self.plan:
+            if stage.training.steps:
+                checked(self.model, stage)  # also of later stages, before the first begins
+        wrapped: Any = None
         if saved is not None:
             self.place = Place(**saved["place"])
         for number in range(self.place.stage, len(self.plan)):
             stage = self.plan[number]
             if not stage.training.steps:
                 continue
+            if wrapped is None:
+                wrapped = self.fabric.setup_module(StageModule(self.model))
             with only_trained(self.model, stage):
-                state = StageState(self.fabric, self.model, stage)
+                state = StageState(self.fabric, wrapped, stage)
                 if saved is not None and self.run is not None:
                     self.run.restore(saved, state)
                     saved = None

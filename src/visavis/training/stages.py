@@ -27,18 +27,18 @@ class Held:
 
 
 class StageModule(nn.Module):
-    """A model with the objectives of one stage as its forward, so that DDP and FSDP, which work
-    at `forward`, see every loss."""
+    """A model with the objectives of the present stage as its forward, so that DDP and FSDP,
+    which work at `forward`, see every loss. It is wrapped once and serves all stages."""
 
-    def __init__(self, model: ReactionModel[Any], stage: StageRecipe) -> None:
+    def __init__(self, model: ReactionModel[Any]) -> None:
         super().__init__()
         self.model = model
-        self.stage = stage
         self.objectives: tuple[Objective, ...] = ()
 
-    def choose(self) -> None:
-        """Ask the model for its objectives, for the parameters as they are now."""
-        self.objectives = objectives(self.model, self.stage)
+    def choose(self, stage: StageRecipe) -> None:
+        """Take the objectives of a stage, over the parameters as they are after the wrapping,
+        which may have put shards in their place."""
+        self.objectives = objectives(self.model, stage)
 
     def forward(self, index: int, held: Held) -> dict[str, Tensor]:
         """Terms of one objective; what is only logged has no gradient."""
@@ -77,12 +77,12 @@ def _under(name: str, prefix: str) -> bool:
     return name == prefix or name.startswith(prefix.rstrip(".") + ".")
 
 
-@contextmanager
-def only_trained(model: ReactionModel[Any], stage: StageRecipe) -> Iterator[None]:
-    """Inside, parameters that no objective of the stage trains ask for no gradient.
+def checked(model: ReactionModel[Any], stage: StageRecipe) -> tuple[Objective, ...]:
+    """A stage's objectives, of which there are some.
 
     Raises:
-        InputError: steps are asked of a model, or a stage, without trained parameters.
+        InputError: steps are asked of a model, or a stage, without trained parameters; a rate is
+            given for an objective that is not there.
     """
     found = objectives(model, stage)
     if not found:
@@ -94,8 +94,21 @@ def only_trained(model: ReactionModel[Any], stage: StageRecipe) -> Iterator[None
     for name in stage.training.rates:
         if name not in names:
             raise InputError(f"training.rates names {name!r}. {nearest(name, names)}")
-    trained = {id(p) for objective in found for p in objective.parameters}
-    frozen = [p for p in model.parameters() if p.requires_grad and id(p) not in trained]
+    return found
+
+
+@contextmanager
+def only_trained(model: ReactionModel[Any], stage: StageRecipe) -> Iterator[None]:
+    """Inside, parameters that no objective of the stage trains ask for no gradient.
+
+    A sharded parameter keeps asking: FSDP settles it at the first step. No optimiser moves it.
+    """
+    trained = {id(p) for objective in objectives(model, stage) for p in objective.parameters}
+    frozen = [
+        p
+        for p in model.parameters()
+        if p.requires_grad and id(p) not in trained and not hasattr(p, "device_mesh")
+    ]
     for p in frozen:
         p.requires_grad_(False)
     try:

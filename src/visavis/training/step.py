@@ -44,7 +44,7 @@ def take(
     """
     objective = module.module.objectives[index]
     pace = schedule.pace(optimizer, settings, step)
-    optimizer.zero_grad(set_to_none=True)
+    module.zero_grad(set_to_none=True)  # also what another objective left in these parameters
     found: list[dict[str, Tensor]] = []
     for number, part in enumerate(parts):
         last = number + 1 == len(parts)
