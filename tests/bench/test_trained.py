@@ -111,5 +111,5 @@ def test_no_clip_is_shuffled_to_its_own_script() -> None:
     other = elsewhere(groups)
     assert sorted(other) == list(range(6))
     assert all(groups[i] != groups[j] for i, j in enumerate(other))
-    with pytest.raises(InputError, match="more than half|holds 3 of the 4"):
+    with pytest.raises(InputError, match="holds 3 of the 4"):
         elsewhere(["a", "a", "a", "b"])

@@ -7,19 +7,24 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from visavis.bench._bench import Bench, begin
+    from visavis.bench._results import Results
+    from visavis.bench._run import bench, rerun
     from visavis.bench._systems import System
     from visavis.bench._trained import Line, Trained, trained
 
 _HOME = {
     "Bench": "_bench",
     "Line": "_trained",
+    "Results": "_results",
     "System": "_systems",
     "Trained": "_trained",
     "begin": "_bench",
+    "bench": "_run",
+    "rerun": "_run",
     "trained": "_trained",
 }
 
-__all__ = ["Bench", "Line", "System", "Trained", "begin", "trained"]
+__all__ = ["Bench", "Line", "Results", "System", "Trained", "begin", "bench", "rerun", "trained"]
 
 
 def __getattr__(name: str) -> Any:

@@ -34,6 +34,8 @@ class Bench:
     samples: int
     seed: int
     train_clips: int
+    asked: Mapping[str, Any]
+    """How the clips were chosen: scripts, dyads, clips, train_clips."""
     bars: Bars = no_bars
     keep: bool = False
 
@@ -172,7 +174,8 @@ def begin(
     folder = opened(out, stamp)
     with bars(f"reading {corpus.name}") as report:
         gathered = _clips.gather(corpus, places, folder.cache, progress=report)
-    return Bench(gathered, learning, folder, samples, seed, train_clips, bars, keep)
+    asked = {"scripts": scripts, "dyads": dyads, "clips": clips, "train_clips": train_clips}
+    return Bench(gathered, learning, folder, samples, seed, train_clips, asked, bars, keep)
 
 
 def version_of(corpus: Corpus) -> str:

@@ -81,8 +81,8 @@ def pick(
     """Places of the clips to score.
 
     Where the appropriateness map is a partition (dyads of one script share their targets): the
-    first `dyads` of each of `scripts` scripts spread evenly over the split. Elsewhere `clips`
-    clips spread evenly, or all.
+    first `dyads` of each of `scripts` scripts spread evenly over the split, short scripts left
+    out where there are enough others. Elsewhere `clips` clips spread evenly, or all.
 
     Raises:
         InputError: a number below 1.
@@ -93,6 +93,8 @@ def pick(
     if groups is None or clips is not None:
         count = len(corpus) if clips is None else min(clips, len(corpus))
         return tuple(int(i) for i in np.linspace(0, len(corpus) - 1, count).round())
+    full = [group for group in groups if len(group) >= dyads]
+    groups = full if len(full) >= scripts else groups
     chosen = np.linspace(0, len(groups) - 1, min(scripts, len(groups))).round().astype(int)
     return tuple(place for g in chosen for place in groups[g][:dyads])
 

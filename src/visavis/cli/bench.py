@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,9 +14,18 @@ import typer
 
 from visavis import corpora
 from visavis.bench._bench import Bench, begin
-from visavis.bench._rows import Progress
+from visavis.bench._results import Results
+from visavis.bench._rows import Bars, Progress
+from visavis.bench._run import bench, described
+from visavis.bench._run import rerun as again_from
 from visavis.bench._trained import Trained, trained
+from visavis.bench._write import markdown
 from visavis.cli.console import bar
+from visavis.errors import InputError
+from visavis.files import existing_file
+from visavis.metrics.protocol import protocol_named
+
+log = logging.getLogger("visavis")
 
 
 @dataclass(frozen=True)
@@ -49,9 +59,63 @@ def run(
     row: str | None,
     as_json: bool,
 ) -> None:
+    if (rerun is None) != (row is None):
+        raise InputError("--rerun and --row belong together: a results.json and a row's name.")
+    if rerun is not None and row is not None:
+        run_again(rerun, row, quiet=options.quiet, as_json=as_json)
+        return
     if trained_name is not None:
         run_trained(trained_name, options, as_json=as_json)
         return
+    for name in protocols:
+        protocol_named(name)
+    at = opened(options)
+    results = bench(models, at, protocols=protocols, speed=speed, source=_source(options, at))
+    if as_json:
+        typer.echo((at.folder.path / "results.json").read_text("utf-8").rstrip())
+        return
+    typer.echo(markdown(results).rstrip())
+    log.info("written: %s", at.folder.path / "results.{json,csv,md,tex,html}")
+
+
+def _source(options: Options, at: Bench) -> dict[str, Any]:
+    """What loads the corpus again, for --rerun."""
+    root = None if options.root is None else str(options.root.resolve())
+    return {**described(at.clips.corpus), "root": root}
+
+
+def run_again(path: Path, name: str, *, quiet: bool, as_json: bool) -> None:
+    """One row again, beside what is stored."""
+    results = Results.load(existing_file(path, wanted="a results.json of `visavis bench`"))
+    stored, again = again_from(results, name, bars=_bars(quiet))
+    differences = {
+        f"{protocol}/{score}": (value, again["scores"][protocol]["values"].get(score))
+        for protocol, entry in stored["scores"].items()
+        for score, value in entry["values"].items()
+    }
+    if as_json:
+        told = {key: {"stored": a, "again": b} for key, (a, b) in differences.items()}
+        typer.echo(json.dumps({"row": stored["name"], "scores": told}))
+        return
+    rows = [("score", "stored", "again", "")]
+    for key, (a, b) in differences.items():
+        same = "equal" if a == b else "DIFFERENT"
+        rows.append((key, _shown(a), _shown(b), same))
+    for text in _columns(rows):
+        typer.echo(text)
+
+
+def _shown(value: float | None) -> str:
+    return "-" if value is None else f"{value:.9g}"
+
+
+def _bars(quiet: bool) -> Bars:
+    @contextmanager
+    def bars(label: str) -> Iterator[Progress | None]:
+        with bar(label, quiet=quiet) as report:
+            yield report
+
+    return bars
 
 
 def run_trained(model: str, options: Options, *, as_json: bool) -> None:
@@ -72,11 +136,6 @@ def opened(options: Options) -> Bench:
     given.pop("size", None)
     train = corpora.load(options.corpus, "train", root=root, **given)
 
-    @contextmanager
-    def bars(label: str) -> Iterator[Progress | None]:
-        with bar(label, quiet=options.quiet) as report:
-            yield report
-
     return begin(
         corpus,
         options.out,
@@ -87,7 +146,7 @@ def opened(options: Options) -> Bench:
         samples=options.num,
         seed=options.seed,
         train_clips=options.train_clips,
-        bars=bars,
+        bars=_bars(options.quiet),
         keep=options.keep,
     )
 
