@@ -297,9 +297,9 @@ def _targets(root: Path, out: Path, only: Sequence[str]) -> dict[str, str]:
             else:
                 others[suffix or name] += 1
     if not files:
-        wanted = f"anything like {', '.join(only)}" if only else "films or sound files"
+        wanted = f"nothing like {', '.join(only)}" if only else "no films or sound files"
         seen = ", ".join(f"{n} {suffix}" for suffix, n in others.most_common(5))
-        raise InputError(f"{root} holds no {wanted}; found {seen or 'nothing'}.")
+        raise InputError(f"{root} holds {wanted}; found {seen or 'nothing'}.")
     stems = Counter(str(Path(f).with_suffix("")) for f in files)
     return {
         file: f"{file}.safetensors"
