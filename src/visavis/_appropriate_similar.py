@@ -226,6 +226,8 @@ class _Bounds:
         above it can be among the `wanted` smallest (or within the threshold)."""
         limit = np.inf if threshold is None else threshold
         pairs = len(self.first)
+        if progress is not None:
+            progress(0, pairs)
         wave = WAVE if wanted is None else int(np.clip(wanted // 2, 256, WAVE))
         for number, group in enumerate(self.groups):
             at = np.flatnonzero(self.low <= limit)

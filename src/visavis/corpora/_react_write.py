@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from visavis.corpora._disk_make import write_npy
 from visavis.corpora._react_index import GLOBAL, ROWS, Place, place_of, read_rows
 from visavis.corpora._react_tree import ATTRIBUTES, COEFFICIENTS, FILM, LABELS, SOUND
 from visavis.errors import InputError, nearest
@@ -183,7 +184,7 @@ class _Writer:
         if self.quirks.extra_frame:
             values = np.concatenate([values, values[-1:]])
         for name in (place.clip, *([f"{place.clip}_full"] if self.quirks.twins else ())):
-            _save(self._path(COEFFICIENTS, place, f"{name}.npy"), values[:, None])
+            write_npy(self._path(COEFFICIENTS, place, f"{name}.npy"), values[:, None])
         self._film(place, face)
 
     def _film(self, place: Place, face: Behaviour) -> None:
@@ -234,8 +235,8 @@ class _Writer:
             mean = self.total / self.frames
             spread = np.sqrt(np.maximum(self.squares / self.frames - mean**2, 0.0))
             mean[-3:] = REST
-            _save(self.root / "mean_face.npy", mean.astype(np.float32))
-            _save(self.root / "std_face.npy", spread.astype(np.float32))
+            write_npy(self.root / "mean_face.npy", mean.astype(np.float32))
+            write_npy(self.root / "std_face.npy", spread.astype(np.float32))
 
     def _labels(self, pairs: Sequence[tuple[Place, Place]], corpus: Corpus) -> None:
         """Both roles follow the corpus's own labels: who suits a speaker was told alike."""
@@ -244,7 +245,7 @@ class _Writer:
         matrix = np.zeros((2 * count, 2 * count))
         matrix[:count, :count] = matrix[count:, count:] = suits
         if self.quirks.labels == "split":
-            _save(self.root / f"neighbour_emotion_{self.split}.npy", matrix)
+            write_npy(self.root / f"neighbour_emotion_{self.split}.npy", matrix)
         elif self.quirks.labels == "all":
             self._extend([a for a, _ in pairs], matrix)
         if self.quirks.personal:
@@ -252,7 +253,7 @@ class _Writer:
             ids = [place.who for pair in zip(*pairs, strict=True) for place in pair]
             who = np.array(ids[count:] + ids[:count])
             masked = matrix * (who[:, None] == who)
-            _save(self.root / f"person_specific_{kind}_emotion_{self.split}.npy", masked)
+            write_npy(self.root / f"person_specific_{kind}_emotion_{self.split}.npy", masked)
 
     def _extend(self, places: Sequence[Place], matrix: NDArray[Any]) -> None:
         """Add this split to the matrix of all splits; its rows stand last."""
@@ -268,12 +269,7 @@ class _Writer:
         lines += [",".join(key) for key in (*keys, *(place.key for place in places))]
         with atomic_path(table) as made:
             made.write_text("\n".join(lines) + "\n", "utf-8")
-        _save(path, whole.reshape(2 * (before + added), -1))
-
-
-def _save(path: Path, values: NDArray[Any]) -> None:
-    with atomic_path(path) as made, made.open("wb") as file:
-        np.lib.format.write_array(file, values, allow_pickle=False)
+        write_npy(path, whole.reshape(2 * (before + added), -1))
 
 
 def _voice(corpus: Any, dyad: Dyad) -> Sound | None:
