@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,7 @@ def test_what_is_saved_comes_back_exactly(model: TransVAE, folder: Path) -> None
 def test_a_folder_holds_two_readable_files_and_its_story(folder: Path) -> None:
     assert {p.name for p in folder.iterdir()} == {"config.json", "model.safetensors"}
     config = json.loads((folder / "config.json").read_text())
-    assert set(config) == {"format", "name", "model", "settings", "trained"}
+    assert set(config) == {"format", "name", "model", "settings", "trained", "files"}
     assert config["format"] == 1
     assert config["model"] == "trans_vae"
     assert config["settings"]["kl_weight"] == 3e-4
@@ -108,8 +109,8 @@ def test_a_file_is_no_folder_to_save_in(model: TransVAE, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": 2}, "has format 2; this version of visavis reads 1"),
-        ({"format": None}, "has format None"),
+        ({"format": 2}, "has format 2; this version of visavis reads 1. Install a newer"),
+        ({"format": None}, "has format None.*Save the model again"),
         ({"colour": "red"}, r"unknown fields \['colour'\]"),
         ({"settings": None}, r"missing \['settings'\]"),
         ({"settings": {"widht": 8}}, "did you mean 'width'"),
@@ -144,7 +145,40 @@ def test_a_missing_file_is_named(folder: Path, name: str) -> None:
 
 def test_weights_that_are_not_safetensors_are_named(folder: Path) -> None:
     (folder / "model.safetensors").write_bytes(b"\x80\x04 not weights")
+    with pytest.raises(InputError, match=r"model\.safetensors is not the file that config\.json"):
+        pretrained.load(folder)
+    edit(folder, files=None)  # as folders were before they had sums
     with pytest.raises(InputError, match=r"cannot read .*model\.safetensors"):
+        pretrained.load(folder)
+
+
+def test_weights_that_one_bit_was_turned_in_are_refused(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    turned = bytearray(path.read_bytes())
+    turned[-1] ^= 1
+    path.write_bytes(turned)
+    with pytest.raises(InputError, match="damaged or was exchanged"):
+        pretrained.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("config", "library"),
+    [
+        ({"model_type": "bert", "architectures": ["BertModel"]}, "transformers"),
+        ({"_class_name": "UNet2DModel", "_diffusers_version": "0.1"}, "diffusers"),
+    ],
+)
+def test_another_library_s_config_is_told_by_its_name(
+    config: dict[str, Any], library: str, tmp_path: Path
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match=f"written by {library}.*load that model with {library}"):
+        pretrained.load(tmp_path)
+
+
+def test_settings_of_another_version_say_which(folder: Path) -> None:
+    edit(folder, settings={"wdth": 8}, trained={"version": "0.0.1"})
+    with pytest.raises(InputError, match=r"config\.json: .*'width'.*saved by visavis 0\.0\.1"):
         pretrained.load(folder)
 
 
@@ -186,6 +220,66 @@ def test_a_folder_of_the_name_comes_before_the_hub(
     assert pretrained.load("someone/model").config == model.config
 
 
+# ---------------------------------------------------------------------- the hub's own methods
+
+
+def test_what_the_hub_s_mixin_saves_it_and_load_give_back(model: TransVAE, tmp_path: Path) -> None:
+    model.trained = {"corpus": "simulated 9", "note": "only a test."}
+    folder = tmp_path / "published"
+    pretrained.HubModel(model).save_pretrained(folder)
+    assert {p.name for p in folder.iterdir()} == {"config.json", "model.safetensors", "README.md"}
+    for back in (pretrained.HubModel.from_pretrained(folder).model, pretrained.load(folder)):
+        assert back.trained == model.trained
+        a, b = (m.generate(person(20), 2) for m in (model, back))
+        assert torch.equal(a.pack(), b.pack())
+
+
+def test_the_hub_s_mixin_refuses_options_and_ids_that_are_not_there(folder: Path) -> None:
+    with pytest.raises(InputError, match="takes no options"):
+        pretrained.HubModel.from_pretrained(folder, width=8)
+    with pytest.raises(InputError, match="the hub did not give"):
+        pretrained.HubModel.from_pretrained("nobody/nothing")
+
+
+def test_a_card_tells_data_scores_limits_use_and_ethics(model: TransVAE) -> None:
+    from huggingface_hub import ModelCard
+
+    found = {"FRCorr": {"mean": 0.25, "low": 0.2, "high": 0.3}}
+    model.trained = {
+        "corpus": "simulated 9",
+        "note": "only a test.",
+        "scores": {
+            "protocol": "corrected",
+            "corpus": "simulated test dyads",
+            "samples": 10,
+            "clips": 56,
+            "units": "scripts",
+            "values": found,
+        },
+    }
+    text = pretrained.model_card(model)
+    for part in (
+        "## Data",
+        "## Training",
+        "## Scores",
+        "## Limits",
+        "## Intended use",
+        "## Ethics",
+    ):
+        assert part in text
+    assert "No recording of a person was used." in text
+    assert "| FRCorr | 0.25 | 0.2 to 0.3 |" in text and "`corrected`" in text
+    assert "Only a test." in text
+    assert ModelCard(text).data.library_name == "visavis"
+
+
+def test_a_card_of_recorded_people_s_data_claims_no_free_licence(model: TransVAE) -> None:
+    model.trained = {"corpus": "react"}
+    assert "license: other" in pretrained.model_card(model)
+    model.trained = {}
+    assert "Not trained" in pretrained.model_card(model)
+
+
 # ---------------------------------------------------------------------- bundled weights
 
 
@@ -202,6 +296,18 @@ def test_a_bundled_model_is_what_its_config_says(path: Path) -> None:
     assert all(bool(x.isfinite().all()) for x in model.state_dict().values())
     made = model.generate(person(60), 2)
     assert made.lead == (2,) and made.pack().isfinite().all()
+
+
+@pytest.mark.parametrize("path", BUNDLED, ids=lambda p: p.name)
+def test_bundled_files_have_the_sums_that_their_config_tells(path: Path) -> None:
+    files = json.loads((path / "config.json").read_text())["files"]
+    assert set(files) == {"model.safetensors"}
+    data = (path / "model.safetensors").read_bytes()
+    assert files["model.safetensors"] == {
+        "bytes": len(data),
+        "sha256": hashlib.sha256(data).hexdigest(),
+    }
+    assert pretrained.model_card(path.name).startswith("---")
 
 
 @pytest.mark.parametrize("path", BUNDLED, ids=lambda p: p.name)

@@ -9,17 +9,26 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from visavis import _pretrained_card as cards
+from visavis import _pretrained_config as configs
 from visavis import recipes
 from visavis.errors import InputError, nearest
 from visavis.files import atomic_path
 
 if TYPE_CHECKING:
+    from visavis._pretrained_hub import HubModel as HubModel
     from visavis.models._base import ReactionModel
 
-FORMAT = 1
 WEIGHTS = Path(str(files("visavis"))) / "weights"
-_FIELDS = {"format", "name", "model", "settings", "trained"}
 _HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
+
+
+def __getattr__(name: str) -> Any:
+    if name == "HubModel":  # on first use: the hub's client is slow to import
+        from visavis._pretrained_hub import HubModel
+
+        return HubModel
+    raise AttributeError(f"module 'visavis.pretrained' has no attribute {name!r}")
 
 
 def available() -> tuple[str, ...]:
@@ -69,11 +78,16 @@ def _found(text: str) -> ReactionModel[Any]:
     if folder.is_dir():
         return _from_folder(folder)
     if _HUB_ID.fullmatch(text) and not folder.exists():
-        return _from_folder(_downloaded(text))
+        return _from_folder(downloaded(text))
     raise InputError(f"there is no model or folder {text!r}. {nearest(text, available())}")
 
 
-def _downloaded(hub_id: str) -> Path:
+def downloaded(hub_id: str, **options: Any) -> Path:
+    """The folder that a hub id was fetched to; options are `snapshot_download`'s.
+
+    Raises:
+        InputError: the hub did not give a model of that name.
+    """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
         HfHubHTTPError,
@@ -83,7 +97,7 @@ def _downloaded(hub_id: str) -> Path:
 
     try:
         wanted = ["config.json", "model.safetensors"]
-        return Path(snapshot_download(hub_id, allow_patterns=wanted))
+        return Path(snapshot_download(hub_id, allow_patterns=wanted, **options))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise InputError(
             f"there is no folder {hub_id!r} here, and the hub did not give a model of that name "
@@ -117,7 +131,7 @@ def save(
     }
     settings = TypeAdapter(model.config_class).dump_python(model.config)
     config = {
-        "format": FORMAT,
+        "format": configs.FORMAT,
         "name": model.name,
         "model": type(model).__module__.rpartition(".")[2],
         "settings": settings if isinstance(settings, dict) else asdict(settings),
@@ -125,6 +139,7 @@ def save(
     }
     with atomic_path(target / "model.safetensors") as temporary:
         save_file(state, temporary, metadata={"format": "pt"})
+    config["files"] = {"model.safetensors": configs.stamp(target / "model.safetensors")}
     with atomic_path(target / "config.json") as temporary:
         temporary.write_text(json.dumps(config, indent=2) + "\n")
     return target
@@ -133,33 +148,19 @@ def save(
 def card(name: str | Path) -> dict[str, Any]:
     """What a bundled model's or folder's `config.json` says."""
     folder = WEIGHTS / str(name) if _bundled(str(name)) else Path(name)
-    return _config(folder)
+    return configs.read(folder)
 
 
-def _config(folder: Path) -> dict[str, Any]:
-    path = folder / "config.json"
-    if not path.is_file():
-        raise InputError(f"{folder} holds no config.json; wanted a folder that visavis saved.")
-    try:
-        config: dict[str, Any] = json.loads(path.read_text())
-    except ValueError as error:
-        raise InputError(f"{path} is not JSON ({error}).") from error
-    if not isinstance(config, dict):
-        raise InputError(f"{path} holds {config!r:.40}; wanted the table that visavis saved.")
-    if config.get("format") != FORMAT:
-        raise InputError(
-            f"{path} has format {config.get('format')!r}; this version of visavis reads {FORMAT}."
-        )
-    unknown, missing = set(config) - _FIELDS, _FIELDS - set(config)
-    if unknown or missing:
-        raise InputError(
-            f"{path} does not fit: unknown fields {sorted(unknown)}, missing {sorted(missing)}."
-        )
-    for key, kind in (("settings", dict), ("trained", dict), ("model", str), ("name", str)):
-        if not isinstance(config[key], kind):
-            wanted = "a table" if kind is dict else "a name"
-            raise InputError(f"{path} has {key} {config[key]!r:.40}; wanted {wanted}.")
-    return config
+def model_card(model: ReactionModel[Any] | str | Path) -> str:
+    """The model card (Markdown) of a model at hand, a bundled name or a folder: data, scores with
+    their protocol, limits, intended use, ethics."""
+    if isinstance(model, str | Path):
+        config = card(model)
+    else:
+        kind = type(model).__module__.rpartition(".")[2]
+        config = {"name": model.name, "model": kind, "trained": model.trained}
+    known = config["name"] in recipes.names()
+    return cards.text(config, about=recipes.read(config["name"]).about if known else "")
 
 
 def _from_folder(folder: Path) -> ReactionModel[Any]:
@@ -167,9 +168,14 @@ def _from_folder(folder: Path) -> ReactionModel[Any]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    config = _config(folder)
+    config = configs.read(folder)
+    configs.check_files(folder, config)
     with torch.random.fork_rng(devices=[]):  # initial weights are drawn, and thrown away
-        model: ReactionModel[Any] = recipes.new_model(config["model"], config["settings"])
+        try:
+            model: ReactionModel[Any] = recipes.new_model(config["model"], config["settings"])
+        except InputError as error:
+            reason = f"{folder / 'config.json'}: {error}{configs.saved_by(config)}"
+            raise InputError(reason) from error
     model.name = config["name"]
     model.trained = config["trained"]
     path = folder / "model.safetensors"

@@ -11,6 +11,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+import lightning_fabric  # noqa: F401  (once, before the forks)
 import torch
 
 

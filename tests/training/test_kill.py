@@ -44,39 +44,44 @@ def go(folder: Path, steps: int) -> None:
     save_file(weights(model), folder / "end.safetensors")
 
 
-def survives(folder: Path, *, steps: int, kills: int) -> int:
-    """Kill a run at `kills` random moments, let it end, and count the kills during a write."""
-    rng, during = random.Random(11), 0
+def survives(folder: Path, *, steps: int, kills: int) -> tuple[int, int]:
+    """Kill a run at `kills` random moments, let it end, and count the kills in the midst of the
+    run and those during a write."""
+    rng, amidst, during = random.Random(11), 0, 0
     for _ in range(kills):
         child = forked(go, folder, steps)
         time.sleep(rng.uniform(0.02, 0.8))
         child.kill()
         child.join()
+        done = Keeper(folder).steps()
+        amidst += bool(done) and done[-1] < steps
         during += bool(list((folder / "checkpoints").glob(".*.safetensors")))
     last = forked(go, folder, steps)
     last.join(300)
     assert last.exitcode == 0
-    return during
+    return amidst, during
 
 
-def compare(tmp_path: Path, *, steps: int, kills: int) -> int:
-    during = survives(tmp_path / "killed", steps=steps, kills=kills)
+def compare(tmp_path: Path, *, steps: int, kills: int) -> tuple[int, int]:
+    counts = survives(tmp_path / "killed", steps=steps, kills=kills)
     whole = forked(go, tmp_path / "whole", steps)
     whole.join(300)
     one, other = (weights_of(tmp_path / f / "end.safetensors") for f in ("killed", "whole"))
     assert all(torch.equal(x, other[n]) for n, x in one.items())
     logs = [(tmp_path / f / "log.jsonl").read_text() for f in ("killed", "whole")]
     assert logs[0] == logs[1]
-    return during
+    return counts
 
 
 def test_killed_at_random_moments_a_run_ends_as_if_nothing_had_been(tmp_path: Path) -> None:
-    compare(tmp_path, steps=30, kills=6)
+    amidst, _ = compare(tmp_path, steps=30, kills=6)
+    assert amidst > 0
 
 
 @pytest.mark.slow
 def test_killed_over_and_over_also_during_writes(tmp_path: Path) -> None:
-    assert compare(tmp_path, steps=100, kills=40) > 3
+    amidst, during = compare(tmp_path, steps=200, kills=60)
+    assert amidst > 20 and during > 3
 
 
 # ---------------------------------------------------------------------- full disks
