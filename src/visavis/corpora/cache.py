@@ -199,6 +199,11 @@ class Cached:
             self._shards.move_to_end(number)
         return shard
 
+    def stale(self) -> tuple[Path, ...]:
+        """Caches of the same split beside this one: of other content, options or versions."""
+        beside = self.folder.parent.glob(f"{self.name}-{self.split}-*")
+        return tuple(sorted(p for p in beside if p.is_dir() and p != self.folder))
+
     # ------------------------------------------------------------------ travelling
 
     def __getstate__(self) -> dict[str, Any]:
