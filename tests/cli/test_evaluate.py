@@ -210,3 +210,4 @@ def test_systems_on_other_clips_are_not_compared(tmp_path: Path) -> None:
     refused(visavis("evaluate", a, "--compare", other), "2 samples a clip", "sums over samples")
     assert visavis("evaluate", a, "--compare", other, "-p", "corrected").returncode == 0
     refused(visavis("evaluate", a, "--compare", tmp_path / "none.npz"), "does not exist")
+    refused(visavis("evaluate", a, "--compare", a, "--per-clip"), "in --json")

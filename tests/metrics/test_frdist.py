@@ -352,3 +352,34 @@ def test_without_numba_the_numpy_path_is_taken() -> None:
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(3, 9, 25)), rng.normal(size=(2, 9, 25))
     np.testing.assert_allclose(json.loads(done.stdout), nearest_distances(x, y), rtol=1e-9)
+
+
+def test_the_whole_and_each_group_of_one_search_equal_searches_apart() -> None:
+    pred, targets, appropriate = many(21)
+    pred[3, 1, 5, 0] = np.nan
+    together = appropriate_distances(pred, targets, appropriate, GROUPS, each_group=True)
+    assert together.shape == (7, 3, 4)
+    apart = [GROUPS, *((group,) for group in GROUPS)]
+    for number, ways in enumerate(apart):
+        alone = appropriate_distances(pred, targets, appropriate, ways)
+        np.testing.assert_allclose(together[:, :, number], alone, rtol=1e-12)
+
+
+def test_no_group_of_a_pair_is_computed_twice_in_one_precision(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(22)
+    pred, targets = some(rng, [60] * 6), some(rng, [60] * 5)
+    seen: list[Any] = []
+
+    def counting(x: Any, y: Any, x_of: Any, y_of: Any, **options: Any) -> Any:
+        seen.extend(
+            zip(x_of, y_of, [x.first] * len(x_of), [options["precise"]] * len(x_of), strict=True)
+        )
+        return lane_costs(x, y, x_of, y_of, **options)
+
+    monkeypatch.setattr(_dtw_search, "lane_costs", counting)
+    rows = [list(range(5))] * 6
+    appropriate_distances([[p] for p in pred], targets, rows, GROUPS, each_group=True)
+    assert len(seen) == len(set(seen))
+    assert sum(not one[3] for one in seen) <= 6 * 5 * len(GROUPS)

@@ -55,3 +55,9 @@ def test_a_group_in_which_nothing_moves_is_noted() -> None:
     found = report_arrays(**data)
     assert list(found.notes) == ["corrected/FRCorr/va"]
     assert "no clip has a channel that moves" in found.notes["corrected/FRCorr/va"]
+
+
+def test_lists_that_are_none_are_refused() -> None:
+    for given in ((3, [], []), ([], 3, []), ([], [3], []), ([], [], 3)):
+        with pytest.raises(InputError, match="must be a sequence of arrays"):
+            report_lists(*given)

@@ -53,6 +53,10 @@ def run(
     device: str = "cpu",
 ) -> None:
     chosen = protocol_named(protocol)
+    if compare is not None and (per_clip or intervals) and not as_json:
+        raise InputError(
+            "--compare prints differences only; --per-clip and --intervals go with it in --json."
+        )
     arrays = read_npz(path)
     other = None if compare is None else read_npz(compare)
     if other is not None and compare is not None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from visavis.errors import InputError
+from visavis.metrics._clip import iterated
 from visavis.metrics._device import Where, device_named
 from visavis.metrics._scoring import Progress, undefined
 from visavis.metrics._sources import Source, from_arrays, from_lists
@@ -91,7 +92,8 @@ def report_lists(
     progress: Progress | None = None,
 ) -> Report:
     """The same for clips of any length, given as for `evaluate_lists`."""
-    ours, theirs, speakers = list(pred), [list(some) for some in targets], list(speaker)
+    ours, speakers = list(iterated(pred, "pred")), list(iterated(speaker, "speaker"))
+    theirs = [list(iterated(some, "targets of a clip")) for some in iterated(targets, "targets")]
     return _report(
         lambda chosen: from_lists(ours, theirs, speakers, chosen, LABELS),
         protocol,
