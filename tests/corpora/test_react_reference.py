@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from visavis.channels import BLENDSHAPES
-from visavis.corpora._react_index import global_rows, read_index, read_rows
+from visavis.corpora._react_index import read_index
+from visavis.corpora._react_labels import global_rows, read_rows
 from visavis.errors import InputError
 
 PUBLIC = Path(__file__).parents[3] / "shared" / "reference_data"

@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from visavis.corpora._disk_make import write_npy
-from visavis.corpora._react_index import GLOBAL, ROWS, Place, place_of, read_rows
+from visavis.corpora._react_index import Place, place_of
+from visavis.corpora._react_labels import GLOBAL, ROWS, read_rows
 from visavis.corpora._react_tree import ATTRIBUTES, COEFFICIENTS, FILM, LABELS, SOUND
 from visavis.errors import InputError, nearest
 from visavis.features import faceverse

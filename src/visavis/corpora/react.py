@@ -22,19 +22,18 @@ from visavis.behaviour import Behaviour
 from visavis.channels import CONVENTIONS
 from visavis.corpora._disk_corpus import Clip, DiskCorpus
 from visavis.corpora._disk_read import read_npy
-from visavis.corpora._disk_root import checked_root, checked_split, digest
+from visavis.corpora._disk_root import checked_root, checked_split
 from visavis.corpora._disk_sound import SPEECH, checked_speech, heard
 from visavis.corpora._problems import Problem
 from visavis.corpora._react_index import (
-    GLOBAL,
-    ROWS,
+    SPLITS,
     Pair,
     Place,
-    find_labels,
-    open_matrix,
+    holds_index,
+    index_file,
     read_index,
-    split_matrix,
 )
+from visavis.corpora._react_labels import ROWS, RULE, find_labels, no_labels, read_labels
 from visavis.corpora._react_tree import (
     ATTRIBUTES,
     COEFFICIENTS,
@@ -51,7 +50,6 @@ from visavis.features.attributes import complete
 
 log = logging.getLogger("visavis")
 
-SPLITS = ("train", "val", "test")
 Side = Literal["speaker", "listener"]
 SAMPLED = 256
 """Coefficient files, evenly spread, from which the means are computed where none are given."""
@@ -84,7 +82,7 @@ class React(DiskCorpus):
 
     name: ClassVar[str] = "react"
     version: ClassVar[int] = 1
-    rule: ClassVar[str] = "the challenge's matrix"
+    rule: ClassVar[str] = RULE
 
     def __init__(
         self,
@@ -103,12 +101,15 @@ class React(DiskCorpus):
                 f"unknown convention {convention!r}. {nearest(convention, CONVENTIONS)}"
             )
         where = checked_root(
-            root, corpus="REACT 2023/2024", looked_for="train.csv, val.csv or test.csv", fits=_fits
+            root,
+            corpus="REACT 2023/2024",
+            looked_for="train.csv, val.csv or test.csv",
+            fits=holds_index,
         )
-        there = [name for name in SPLITS if _index(where, name, personal=personal).is_file()]
+        there = [name for name in SPLITS if index_file(where, name, personal=personal).is_file()]
         checked_split(split, there, corpus=self.name, root=where)
         self.convention, self.personal, self.swap = convention, personal, swap
-        self._index = _index(where, split, personal=personal)
+        self._index = index_file(where, split, personal=personal)
         self._speech = checked_speech(speech)
         tree = _tree(where, split, self._index)
         self._kinds = tree.kinds
@@ -148,7 +149,7 @@ class React(DiskCorpus):
         if self._speech and SOUND not in self._kinds:
             log.warning("react %s: there is no %s, so speakers are silent.", self.split, SOUND)
         if self._given is None and self._labels_file is None:
-            log.warning("react %s: %s", self.split, self._no_labels())
+            log.warning("react %s: %s", self.split, no_labels(self.root, self.split))
 
     # ------------------------------------------------------------------ clips
 
@@ -290,7 +291,7 @@ class React(DiskCorpus):
             InputError: there is no label file, or it does not fit the index.
         """
         if self._given is None and self._labels_file is None:
-            raise InputError(self._no_labels())
+            raise InputError(no_labels(self.root, self.split))
         found = self._suits
         assert found is not None
         return replace(found, corpus=self.fingerprint)
@@ -301,41 +302,14 @@ class React(DiskCorpus):
         if self._given is not None:
             found = self._given if self._given.ids == self.ids else self._given.select(self.ids)
         elif self._labels_file is not None:
-            found = self._from_matrix(*self._labels_file).select(self.ids)
+            name, own = self._labels_file
+            whole = read_labels(self.root, name, own=own, pairs=self._pairs, ids=self._every)
+            found = whole.select(self.ids)
         else:
             return None
         if self.personal:
             found = found.same_listener({clip.id: clip.listener_id for clip in self._clips})
         return found
-
-    def _from_matrix(self, name: str, own: bool) -> AppropriateMap:
-        path = self.root / name
-        matrix = open_matrix(path) if own else split_matrix(self.root, name, self._pairs)
-        count = len(self._pairs)
-        if matrix.shape != (2 * count, 2 * count):
-            raise InputError(
-                f"{path} has shape {list(matrix.shape)}, but {self._index.name} lists {count} "
-                f"pairs: wanted [{2 * count}, {2 * count}], every pair in both roles."
-            )
-        items = len(self._every)
-        recipe = {"rule": self.rule, "file": name, "digest": digest(path)}
-        part = np.asarray(matrix[:items, :items])
-        bare = int((part.diagonal() == 0).sum())
-        if bare and part.any(1).all():
-            log.warning("%s: %d rows lack their own reaction; it is added.", path, bare)
-            recipe["added"] = str(bare)
-        try:
-            return AppropriateMap.from_matrix(self._every, part, add_paired=True, recipe=recipe)
-        except InputError as error:
-            raise InputError(f"{path}: {error}") from error
-
-    def _no_labels(self) -> str:
-        kind = "person_specific_*" if self.personal else f"neighbour_emotion_{self.split}.npy"
-        return (
-            f"nothing in {self.root} says which reactions are appropriate: looked for {kind}, and "
-            f"for {GLOBAL[0]} with {ROWS}. Make labels with `visavis corpus label --corpus react "
-            "--rule similar` and give their file as labels=."
-        )
 
     def _appropriate(self, clip: Clip) -> list[Clip]:
         """The clips whose listener suits this clip's speaker, itself first; none if unlabelled."""
@@ -346,16 +320,6 @@ class React(DiskCorpus):
     def _past(self, clip: Clip) -> list[Clip]:
         suits = {c.id for c in self._appropriate(clip)} | {clip.id}
         return [c for c in self._meetings[clip.listener_id] if c.id not in suits]
-
-
-def _fits(folder: Path) -> bool:
-    names = [f"{prefix}{split}.csv" for split in SPLITS for prefix in ("", "person_specific_")]
-    return any((folder / name).is_file() for name in names)
-
-
-def _index(root: Path, split: str, *, personal: bool) -> Path:
-    own = root / f"person_specific_{split}.csv"
-    return own if personal and own.is_file() else root / f"{split}.csv"
 
 
 def _tree(root: Path, split: str, index: Path) -> Tree:
