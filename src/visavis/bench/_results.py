@@ -110,7 +110,7 @@ def with_intervals(row: Row, groups: Sequence[str]) -> Row:
         for score in entry["per_clip"]:
             values = per_clip(row, score, protocol)
             known = np.flatnonzero(np.isfinite(values))
-            names = [groups[i] for i in known] if groups else None
+            names = [groups[int(i)] for i in known] if groups else None
             if len(set(known if names is None else names)) < 2:
                 continue
             interval = bootstrap(values[known], names)

@@ -60,7 +60,8 @@ def _status(field: str) -> float:
 
 
 def _grown(work: Callable[[], object]) -> float | None:
-    """MiB by which this process grows at most during `work`; None where nobody tells (Linux does)."""
+    """MiB by which this process grows at most during `work`; None where the system (other than
+    Linux) does not tell."""
     try:
         Path("/proc/self/clear_refs").write_text("5", "ascii")  # the peak begins anew
         before = _status("VmRSS")

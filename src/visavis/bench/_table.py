@@ -91,7 +91,7 @@ def notes(results: Results) -> list[str]:
 
 
 def label(row: Row) -> str:
-    return row["label"] + (f" {DAGGER}" if row["derived"] else "")
+    return f"{row['label']} {DAGGER}" if row["derived"] else str(row["label"])
 
 
 def number(value: float | None, digits: int) -> str:
