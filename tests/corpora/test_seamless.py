@@ -230,7 +230,7 @@ def test_the_same_prompt_is_appropriate_but_not_ones_own_face(whole: Path) -> No
     dyad = corpus[0]
     other = next(d for d in corpus if d.id != dyad.id and d.listener_id == dyad.speaker_id)
     assert other.id not in dyad.appropriate
-    assert dyad.script == "I00000125"
+    assert dyad.script == "I00003125"
     assert len(dyad.appropriate) == 2 * SIZE - 1
 
 
@@ -254,8 +254,8 @@ def test_personality_comes_from_the_table_and_doubts_about_it_are_told(root: Pat
 
 def test_a_prompt_that_the_table_lacks_is_reported(root: Path) -> None:
     table = root / "interactions.csv"
-    table.write_text(table.read_text().replace("00000125", "00000999"))
-    assert [p.where for p in silent(root).problems(deep=False)] == ["I00000125"]
+    table.write_text(table.read_text().replace("00003125", "00000999"))
+    assert [p.where for p in silent(root).problems(deep=False)] == ["I00003125"]
 
 
 def test_the_same_file_in_two_archives_is_used_once(root: Path) -> None:
@@ -277,6 +277,25 @@ def test_faces_that_were_not_perceived_are_asked_for(root: Path) -> None:
     film.write_bytes(b"")
     with pytest.raises(InputError, match="perceive=True"):
         silent(root, faces=root / "nowhere")[0]
+
+
+def test_splits_written_one_after_another_share_the_tables(root: Path) -> None:
+    write_seamless(SimulatedDyads("train", size=2, frames=FRAMES, audio=False), root)
+    train, val = Seamless(root, "train", speech=()), silent(root)
+    assert train.problems() == val.problems() == []
+    assert not {d.listener_id for d in train} & {d.listener_id for d in val}
+    assert train[0].traits is not None
+    assert val[0].traits is not None
+
+
+def test_what_was_perceived_of_a_whole_folder_is_found(root: Path) -> None:
+    """`visavis perceive` keeps the folders, and says .mp4 where a wav lies beside."""
+    place = root.parent / "seen" / "improvised" / "dev" / "0000" / "0000"
+    place.mkdir(parents=True)
+    kept = sorted((root / "improvised").rglob("*.safetensors"))
+    for i, path in enumerate(kept):
+        path.rename(place / (f"{path.stem}.mp4.safetensors" if i % 2 else path.name))
+    assert silent(root, faces=root.parent / "seen")[0].listener.has("blendshapes")
 
 
 def test_half_a_corpus_says_so(root: Path) -> None:

@@ -10,9 +10,28 @@ from pathlib import Path
 
 from visavis.behaviour import Behaviour, Source
 from visavis.corpora._disk_piece import Piece
+from visavis.corpora._disk_root import by_name
 from visavis.errors import InputError
 
 logger = logging.getLogger("visavis")
+
+
+def kept_below(folder: Path) -> dict[str, Path]:
+    """Film's name without suffix -> what is kept of it, in a folder and below.
+
+    `visavis perceive FOLDER` keeps the folders of the films, and names a behaviour
+    `<name>.mp4.safetensors` where a sound of the same name lies beside the film.
+
+    Raises:
+        InputError: a name comes twice.
+    """
+    found: dict[str, Path] = {}
+    for name, path in by_name(folder, ".safetensors").items():
+        film = name.removesuffix(".mp4")
+        if film in found:
+            raise InputError(f"{found[film]} and {path} are of one film; remove one.")
+        found[film] = path
+    return found
 
 
 def perceived(film: Piece | None, kept: Path, *, allowed: bool) -> Behaviour:

@@ -92,3 +92,20 @@ def digest(path: Path) -> str:
                 file.seek(piece * (size - PIECE) // (SAMPLES - 1))
                 found.update(file.read(PIECE))
     return found.hexdigest()
+
+
+def by_name(folder: Path, suffix: str) -> dict[str, Path]:
+    """Name without suffix -> file, for the files with a suffix in a folder and below.
+
+    Raises:
+        InputError: two files have one name.
+    """
+    found: dict[str, Path] = {}
+    for path in sorted(folder.rglob(f"*{suffix}")) if folder.is_dir() else ():
+        name = path.name.removesuffix(suffix)
+        if name.startswith("."):
+            continue
+        if name in found:
+            raise InputError(f"two files have one name: {found[name]} and {path}; move one.")
+        found[name] = path
+    return found

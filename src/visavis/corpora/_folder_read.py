@@ -34,13 +34,14 @@ def is_film(path: Path) -> bool:
 
 def kept_for(film: Path, faces: str, root: Path) -> Path:
     """Where the behaviour perceived from a film is kept: beside it, or under a folder."""
-    if faces == "beside":
-        return film.with_suffix(".safetensors")
-    try:
-        inner = film.resolve().relative_to(root.resolve())
-    except ValueError:
-        inner = Path(film.name)
-    return Path(faces) / inner.with_suffix(".safetensors")
+    place = film.parent
+    if faces != "beside":
+        try:
+            place = Path(faces) / film.resolve().relative_to(root.resolve()).parent
+        except ValueError:
+            place = Path(faces)
+    doubled = place / f"{film.name}.safetensors"  # `visavis perceive FOLDER`, with a wav beside
+    return doubled if doubled.is_file() else place / f"{film.stem}.safetensors"
 
 
 def read_side(path: Path, *, fps: float, kept: Path | None, perceive: bool) -> Behaviour:

@@ -6,7 +6,7 @@ import io
 import json
 import tarfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +17,18 @@ from visavis.behaviour import Behaviour, Word
 from visavis.channels import EXPRESSION_LABELS
 from visavis.corpora._disk_clock import resample
 from visavis.corpora._disk_make import Progress, Writable, fresh_folder, npy_bytes, write_table
+from visavis.corpora._disk_read import read_table
 from visavis.corpora._seamless_files import SPLITS
 from visavis.corpora._seamless_read import MOVEMENT_FPS, SCORES
-from visavis.corpora._seamless_tables import HIDDEN
+from visavis.corpora._seamless_tables import HIDDEN, INTERACTIONS, PARTICIPANTS, RELATIONSHIPS
 from visavis.dyad import TRAITS, Dyad
 from visavis.errors import InputError, nearest
 from visavis.files import atomic_path
 
 ARCHIVE = 8
 """Conversations in one folder or tar."""
+SPAN = 3000
+"""Numbers of people, sessions and prompts that one split may have."""
 VENDOR = "00"
 RATE = 16000
 PAUSE_S = 0.3
@@ -61,19 +64,20 @@ def write_seamless(
     if corpus.split not in SPLITS:
         raise InputError(f"no split {corpus.split!r} here. {nearest(corpus.split, SPLITS)}")
     split = fresh_folder(Path(root) / "improvised" / SPLITS[corpus.split])
+    base = SPAN * list(SPLITS).index(corpus.split)
     people: dict[str, str] = {}
     prompts: dict[str | None, str] = {}
     scores: dict[str, list[str]] = {}
     sessions = []
     for done, dyad in enumerate(corpus, start=1):
-        prompt = prompts.setdefault(dyad.script, f"{125 + len(prompts):08d}")
-        sessions.append(f"{done:04d}")
+        prompt = prompts.setdefault(dyad.script, f"{base + 125 + len(prompts):08d}")
+        sessions.append(f"{base + done:04d}")
         archive = split / "0000" / f"{(done - 1) // ARCHIVE:04d}"
         for who, key, said in (
             (dyad.speaker, dyad.speaker_id, dyad.speaker.words),
             (dyad.listener, dyad.listener_id, ()),
         ):
-            number = people.setdefault(key, f"{300 + len(people):04d}")
+            number = people.setdefault(key, f"{base + 300 + len(people):04d}")
             id = f"V{VENDOR}_S{sessions[-1]}_I{prompt}_P{number}"
             content = {
                 "json": _said(id, tuple(w for w in said if isinstance(w, Word))),
@@ -181,28 +185,26 @@ def _tables(
     people: Mapping[str, list[str] | None],
     sessions: list[str],
 ) -> None:
-    header = (
-        "",
-        "prompt_hash",
-        "prompt_id_unique",
-        "participant_a_prompt_text",
-        "participant_b_prompt_text",
-        "ipc_a",
-        "ipc_b",
-        "interaction_type",
+    prompted = (
+        *("prompt_hash", "prompt_id_unique", "participant_a_prompt_text"),
+        *("participant_b_prompt_text", "ipc_a", "ipc_b", "interaction_type"),
     )
-    rows = [
-        (i, prompt, f"P{i:04d}", f"Tell story {i}.", "Listen.", "", "", "ipc_conversation")
-        for i, prompt in enumerate(prompts)
+    stories = [
+        (prompt, f"P{prompt}", f"Tell story {prompt}.", "Listen.", "", "", "ipc_conversation")
+        for prompt in prompts
     ]
-    write_table(root / "interactions.csv", header, rows)
-    write_table(
-        root / "participants.csv",
-        (*(f"{name}_raw" for name in TRAITS), "vendor_id", "participant_id"),
-        [(*(found or [HIDDEN] * len(TRAITS)), VENDOR, number) for number, found in people.items()],
-    )
-    write_table(
-        root / "relationships.csv",
-        ("vendor_id", "session_id", "relationship", "relationship_detail"),
-        [(f"V{VENDOR}", session, "stranger", "stranger") for session in sessions],
-    )
+    scored = (*(f"{name}_raw" for name in TRAITS), "vendor_id", "participant_id")
+    personalities = [
+        (*(found or [HIDDEN] * len(TRAITS)), VENDOR, number) for number, found in people.items()
+    ]
+    known = ("vendor_id", "session_id", "relationship", "relationship_detail")
+    strangers = [(f"V{VENDOR}", session, "stranger", "stranger") for session in sessions]
+    _append(root / INTERACTIONS, prompted, stories)
+    _append(root / PARTICIPANTS, scored, personalities)
+    _append(root / RELATIONSHIPS, known, strangers)
+
+
+def _append(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """The rows of this split behind those of the splits before it."""
+    before = read_table(path, columns=header) if path.is_file() else []
+    write_table(path, header, [*([row[c] for c in header] for row in before), *rows])

@@ -15,11 +15,10 @@ from pathlib import Path
 
 from visavis.corpora._disk_read import read_table
 from visavis.corpora._disk_root import entries
-from visavis.errors import InputError
 
 CHALLENGE = ("uuid", "speaker_id", "listener_id")
 RELEASE = ("audio", "speaker", "listener", "data_split")
-VIDEOS, SOUNDS, RECONS = ("videos", "video"), ("audios", "audio"), ("recons",)
+VIDEOS, SOUNDS, RECONS = ("videos", "video"), ("audios", "audio"), "recons"
 
 
 @dataclass(frozen=True)
@@ -97,24 +96,4 @@ def rows(table: Path, split: str) -> list[Row]:
                 attitude=cells.get("attitude") or None,
             )
         )
-    return found
-
-
-def by_name(root: Path, folders: tuple[str, ...], suffix: str) -> dict[str, Path]:
-    """Name -> file, for the files with a suffix below one of the folders.
-
-    Raises:
-        InputError: two files have one name.
-    """
-    found: dict[str, Path] = {}
-    for folder in folders:
-        if not (root / folder).is_dir():
-            continue
-        for path in sorted((root / folder).rglob(f"*{suffix}")):
-            name = path.name.removesuffix(suffix)
-            if name.startswith("."):
-                continue
-            if name in found:
-                raise InputError(f"two files have one name: {found[name]} and {path}; move one.")
-            found[name] = path
     return found

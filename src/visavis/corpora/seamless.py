@@ -19,7 +19,7 @@ from visavis.corpora import _seamless_files as files
 from visavis.corpora import _seamless_read as read
 from visavis.corpora._disk_clock import beside, resample
 from visavis.corpora._disk_corpus import Clip, DiskCorpus
-from visavis.corpora._disk_perceive import perceived
+from visavis.corpora._disk_perceive import kept_below, perceived
 from visavis.corpora._disk_root import checked_root, checked_split
 from visavis.corpora._disk_sound import SPEECH, checked_speech, heard
 from visavis.corpora._problems import Problem
@@ -97,6 +97,7 @@ class Seamless(DiskCorpus):
         self._extra = tuple(name for name in read.EXTRA if name in extra)
         self._faces = None if faces is None else str(faces)
         self._perceive, self._speech = perceive, checked_speech(speech)
+        self._seen_in = {} if faces in (None, "beside") else kept_below(Path(str(faces)))
         people, problems = files.people(base, split, kinds)
         pairs, alone = files.conversations(people)
         self._tables, wrong = read_tables(base)
@@ -176,9 +177,13 @@ class Seamless(DiskCorpus):
 
     def _kept(self, who: Person) -> Path:
         """Where the behaviour perceived from somebody's film is kept."""
+        if who.id in self._seen_in:
+            return self._seen_in[who.id]
         if self._faces != "beside":
             return Path(str(self._faces)) / f"{who.id}.safetensors"
-        return next(iter(who.files.values())).path.parent / f"{who.id}.safetensors"
+        folder = next(iter(who.files.values())).path.parent
+        doubled = folder / f"{who.id}.mp4.safetensors"
+        return doubled if doubled.is_file() else folder / f"{who.id}.safetensors"
 
     def _seen(self, who: Person) -> Behaviour:
         return perceived(who.files.get("mp4"), self._kept(who), allowed=self._perceive)

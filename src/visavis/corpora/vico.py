@@ -18,10 +18,10 @@ from visavis.channels import Channel, Layout
 from visavis.corpora import _vico_files as files
 from visavis.corpora._disk_clock import beside, resample
 from visavis.corpora._disk_corpus import Clip, DiskCorpus
-from visavis.corpora._disk_perceive import perceived
+from visavis.corpora._disk_perceive import kept_below, perceived
 from visavis.corpora._disk_piece import Piece
 from visavis.corpora._disk_read import as_frames
-from visavis.corpora._disk_root import checked_root, checked_split
+from visavis.corpora._disk_root import by_name, checked_root, checked_split
 from visavis.corpora._disk_sound import SPEECH, checked_speech, heard
 from visavis.corpora._problems import Problem
 from visavis.corpora._vico_files import Row
@@ -98,17 +98,19 @@ class Vico(DiskCorpus):
         self._table, self._fps, self._speech = tables[split], fps, checked_speech(speech)
         self._faces = None if faces is None else str(faces)
         self._perceive = perceive
-        self._films = files.by_name(base, files.VIDEOS, ".mp4")
-        self._sounds = files.by_name(base, files.SOUNDS, ".wav")
-        self._fits = files.by_name(base, files.RECONS, ".mat")
-        self._beside = files.by_name(base, files.VIDEOS, ".safetensors")
+        self._home = _first(base, files.VIDEOS)
+        self._films = by_name(self._home, ".mp4")
+        self._sounds = by_name(_first(base, files.SOUNDS), ".wav")
+        self._fits = by_name(base / files.RECONS, ".mat")
+        self._seen = (
+            {} if faces is None else kept_below(self._home if faces == "beside" else Path(faces))
+        )
         if not self._fits and faces is None:
             raise InputError(
                 f"{base} has no coefficients (recons/*.mat). Make them with the baseline's "
                 "face_recon_videos.py, or give faces='beside' and perceive=True to look at the "
                 "films with visavis.perceive."
             )
-        self._home = base / next((f for f in files.VIDEOS if (base / f).is_dir()), files.VIDEOS[0])
         problems: list[Problem] = []
         rows = files.rows(self._table, split)
         self._sound_of = {row.id: row.sound for row in rows}
@@ -146,10 +148,10 @@ class Vico(DiskCorpus):
         return fine
 
     def _kept(self, name: str) -> Path:
+        if name in self._seen:
+            return self._seen[name]
         if self._faces != "beside":
             return Path(str(self._faces)) / f"{name}.safetensors"
-        if name in self._beside:
-            return self._beside[name]
         film = self._films.get(name)
         return (self._home if film is None else film.parent) / f"{name}.safetensors"
 
@@ -203,6 +205,11 @@ class Vico(DiskCorpus):
             found += [self._kept(name) for name in names]
         sound = self._sounds.get(self._sound_of[clip.id])
         return (*found, *([sound] if sound and self._speech else ()), self._table)
+
+
+def _first(root: Path, names: Sequence[str]) -> Path:
+    """The first of the folders that is there, or else the first."""
+    return root / next((name for name in names if (root / name).is_dir()), names[0])
 
 
 def _clip_of(row: Row) -> Clip:
