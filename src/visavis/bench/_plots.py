@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from html import escape
-from itertools import pairwise
 
 from visavis.bench._results import Results
 from visavis.bench._rows import Row
@@ -61,7 +60,8 @@ def scatter(results: Results, across: str, up: str) -> str:
         f"<text class='soft' x='44' y='{y(t) + 4:.1f}' text-anchor='end'>{_text(t)}</text>"
         for t in y_ticks
     ]
-    heights = _apart([y(b) for _, _, b in points])
+    texts = [label(row) for row, _, _ in points]
+    heights = _apart([(x(a), y(b)) for _, a, b in points], texts)
     for (row, a, b), at in zip(points, heights, strict=True):
         parts.append(
             f"<g class='{row['kind']}'><circle cx='{x(a):.1f}' cy='{y(b):.1f}' r='4'>"
@@ -88,19 +88,24 @@ def _axis(values: Sequence[float]) -> tuple[float, float, list[float]]:
     width = high - low or 1.0
     step = 10 ** math.floor(math.log10(width / 4))
     step *= next(m for m in (1, 2, 5, 10) if width / (m * step) <= 5)
-    ticks = [step * i for i in range(math.floor(low / step), math.ceil(high / step) + 1)]
+    first, last = math.floor(low / step + 1e-6), math.ceil(high / step - 1e-6)
+    ticks = [step * i for i in range(first, last + 1)]
     return ticks[0], ticks[-1], ticks
 
 
-def _apart(heights: Sequence[float], gap: float = 13.0) -> list[float]:
-    """Heights of captions moved until none lies on another or under the axis."""
-    found = list(heights)
-    order = sorted(range(len(found)), key=lambda i: found[i])
-    for above, below in pairwise(order):
-        found[below] = max(found[below], found[above] + gap)
-    for below, above in pairwise(order[::-1]):  # none under the axis
-        found[below] = min(found[below], _TOP + _SIDE - gap / 2)
-        found[above] = min(found[above], found[below] - gap)
+def _apart(places: Sequence[tuple[float, float]], texts: Sequence[str]) -> list[float]:
+    """Heights of captions at (x, y), each moved up until it lies on none placed before it."""
+    placed: list[tuple[float, float, float]] = []
+    found = [0.0] * len(places)
+    for i in sorted(range(len(places)), key=lambda i: -places[i][1]):
+        x, y = places[i]
+        width = 7.0 * len(texts[i])
+        while any(
+            abs(y - other) < 13 and x < right and left < x + width for left, right, other in placed
+        ):
+            y -= 1
+        placed.append((x, x + width, y))
+        found[i] = y
     return found
 
 
