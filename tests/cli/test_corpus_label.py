@@ -96,6 +96,8 @@ def test_the_summary_draws_how_many_reactions_clips_have(
     )
     run(options, as_json=False, quiet=True)
     told = capsys.readouterr().out.splitlines()
-    assert told[1].startswith("appropriate reactions a clip: least 14, median 14, most 14; 0 clips")
+    assert told[1].startswith(
+        "appropriate reactions a clip: least 14, median 14, most 14; with the own"
+    )
     assert told[2].split() == ["1", "0"]
     assert told[5].split() == ["8-15", "#" * 40, "28"]

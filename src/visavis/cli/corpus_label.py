@@ -184,7 +184,7 @@ def _told(labels: AppropriateMap, summary: dict[str, Any]) -> str:
     lines = [
         f"{summary['dyads']} dyads of {summary['corpus']} {summary['split']}, {rule}",
         f"appropriate reactions a clip: least {summary['least']}, median {summary['median']:g}, "
-        f"most {summary['most']}; {summary['own alone']} clips have their own alone",
+        f"most {summary['most']}; with the own one alone: {summary['own alone']}",
         *_histogram(labels.sizes),
     ]
     if summary["unobserved frames"]:
