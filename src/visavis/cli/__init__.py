@@ -353,6 +353,9 @@ def train(
     bundle: Annotated[
         bool, typer.Option("--bundle", help="Write into the package's own weights, as float16.")
     ] = False,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Bundle also what does not repeat the stored scores.")
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Train a model from its recipe.
@@ -378,6 +381,7 @@ def train(
         precision=precision,
         tensorboard=tensorboard,
         samples=samples,
+        accept=accept,
         quiet=quiet,
     )
     run(name, options)

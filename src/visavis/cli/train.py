@@ -14,7 +14,8 @@ from visavis import __version__, pretrained, recipes
 from visavis.cli._train_data import Clips, Draw, Validation, clips, hears, once
 from visavis.cli._train_progress import training_bar
 from visavis.cli.react import ready
-from visavis.errors import InputError
+from visavis.errors import InputError, VisavisError
+from visavis.files import atomic_path
 from visavis.models._base import ReactionModel
 from visavis.recipes import Recipe
 from visavis.training import devices, needs, record
@@ -52,6 +53,7 @@ class Options:
     precision: str | None = None
     tensorboard: bool = False
     samples: int = 0
+    accept: bool = False
     quiet: bool = False
 
     def recipe(self, name: str) -> Recipe:
@@ -217,14 +219,36 @@ class Job:
         model = self._whole_model()
         if not self.fabric.is_global_zero:
             return
-        options, recipe = self.options, self.recipe
-        target = pretrained.WEIGHTS / recipe.name if options.bundle else self.folder
-        pretrained.save(model, target, half=options.bundle, trained=self._trained(history, about))
-        if options.bundle:
-            size = sum(p.stat().st_size for p in target.iterdir())
-            if size > LIMIT:
-                raise InputError(f"{target} has {size} bytes; a bundled weight may have {LIMIT}.")
+        trained = self._trained(history, about)
+        pretrained.save(model, self.folder, trained=trained)
+        with atomic_path(self.folder / "README.md") as temporary:
+            temporary.write_text(pretrained.model_card(self.folder))
+        target = self._bundled(trained) if self.options.bundle else self.folder
         typer.echo(str(target))
+
+    def _bundled(self, trained: dict[str, Any]) -> Path:
+        """Score the weights as the package would have them, and put them there if they fit."""
+        from visavis.cli._train_scores import outside, scored
+
+        name, half = self.recipe.name, self.folder / "half"
+        pretrained.save(pretrained.load(self.folder), half, half=True, trained=trained)
+        size = sum(p.stat().st_size for p in half.iterdir())
+        if size > LIMIT:
+            raise InputError(f"{name} has {size} bytes; a bundled weight may have {LIMIT}.")
+        model = pretrained.load(half)
+        model.name = name
+        trained["scores"] = scored(model, self.folder / "bench", quiet=self.quiet)
+        target = pretrained.WEIGHTS / name
+        before = pretrained.card(name)["trained"] if (target / "config.json").is_file() else {}
+        same = before.get("recipe") == trained["recipe"] and "scores" in before
+        wrong = outside(trained["scores"], before["scores"]) if same else []
+        if wrong and not self.options.accept:
+            raise VisavisError(
+                f"{name} was trained again from the same recipe, but does not repeat its stored "
+                f"scores: {'; '.join(wrong)}. The bundled weights stay; the new ones are in "
+                f"{half}. If the change is meant, run it again with --resume --accept."
+            )
+        return pretrained.save(model, target, half=True, trained=trained)
 
     def _whole_model(self) -> ReactionModel[Any]:
         """The model on the host, its shards put together."""
