@@ -55,9 +55,7 @@ def heads(clips: Sequence[Behaviour]) -> dict[str, float]:
 
 def talk(words: Sequence[Sequence[Word]], seconds: float) -> dict[str, float]:
     count = sum(map(len, words))
-    gaps = np.array(
-        [b.start_s - a.end_s for said in words for a, b in itertools.pairwise(said)]
-    )
+    gaps = np.array([b.start_s - a.end_s for said in words for a, b in itertools.pairwise(said)])
     pauses = gaps[gaps > 0.3]
     return {
         "words a minute": round(60 * count / (seconds * len(words))),
