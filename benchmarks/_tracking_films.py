@@ -90,3 +90,29 @@ def drawn(look: int = 0, size: int = 384) -> Draw:
         return draw_head(shapes, rotation, translation, size=size, look=LOOKS[look])
 
     return picture
+
+
+def mixture(frames: int = 1000, *, seed: int) -> Script:
+    """Two seconds of rest, then one to five shapes at once, mostly the same on both sides."""
+    rng = np.random.default_rng((0x3A7, seed))
+    shapes = np.zeros((frames, len(BLENDSHAPES)))
+    at = 50
+    while at < frames:
+        length = int(rng.integers(12, 24))
+        ease = np.sin(np.pi * (np.arange(length) + 0.5) / length) ** 0.7
+        for name in rng.choice(BLENDSHAPES, int(rng.integers(1, 6)), replace=False):
+            size = rng.uniform(0.2, 1.0) * ease[: frames - at]
+            both = [name]
+            if name.endswith(("Left", "Right")) and not name.startswith(
+                ("jaw", "mouthL", "mouthR")
+            ):
+                stem = name.removesuffix("Left").removesuffix("Right")
+                if rng.random() < 0.7:
+                    both = [stem + "Left", stem + "Right"]
+            for one in both:
+                column = BLENDSHAPES.index(one)
+                shapes[at : at + length, column] = np.maximum(
+                    shapes[at : at + length, column], size
+                )
+        at += length + int(rng.integers(0, 6))
+    return Script(shapes, sway(frames, size=0.12), np.zeros((frames, 3)))

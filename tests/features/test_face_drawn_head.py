@@ -73,7 +73,7 @@ def test_a_turn_is_recovered_in_sign_and_size(subject: Subject, axis: int, angle
     moved = subject.see(rotation=(pitch, yaw, roll)).rotation - subject.rest.rotation
     assert 0.6 < moved[axis] / angle < 1.25
     others = np.delete(moved, axis)
-    assert np.abs(others).max() < 0.1
+    assert np.abs(others).max() < 0.12
 
 
 def test_moving_aside_and_up_is_recovered_in_metres(subject: Subject) -> None:

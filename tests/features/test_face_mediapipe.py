@@ -54,7 +54,8 @@ def test_a_portrait_has_one_face_that_looks_straight_ahead(
     assert seen.faces == 1
     assert seen.landmarks.shape == (478, 3) and seen.blendshapes.shape == (52,)
     assert seen.measures is not None
-    assert np.abs(np.degrees(seen.rotation)).max() < 6
+    # she is above the middle of the crop, so the assumed camera looks up at her by some degrees
+    assert np.abs(np.degrees(seen.rotation)).max() < 8
     assert 0.3 < -seen.translation[2] < 1.5
     assert seen.confidence > 0.9
     found = dict(zip(BLENDSHAPES, seen.blendshapes.tolist(), strict=True))

@@ -185,6 +185,27 @@ def test_a_silent_film_leaves_speech_unobserved(frames: list[Picture], tmp_path:
         assert name in seen and not seen.mask(name).any()
 
 
+def test_confidence_says_where_the_face_was(frames: list[Picture], tmp_path: Path) -> None:
+    shown = [np.zeros_like(f) if t < 3 else f for t, f in enumerate(frames[:8])]
+    seen = perceive(film(tmp_path / "a.mp4", shown))
+    assert seen.mask("confidence").all()
+    assert not seen["confidence"][:3].any() and (seen["confidence"][3:] > 0.8).all()
+
+
+def test_a_small_face_in_a_wide_film_is_found_and_followed(
+    frames: list[Picture], tmp_path: Path
+) -> None:
+    def wide(picture: Picture) -> Picture:
+        canvas = np.full((360, 960, 3), 120, np.uint8)
+        step = len(picture) // 110
+        small = picture[::step, ::step][:110, :110]
+        canvas[120 : 120 + len(small), 700 : 700 + small.shape[1]] = small
+        return canvas
+
+    seen = perceive(film(tmp_path / "wide.mp4", [wide(f) for f in frames[:20]]))
+    assert seen.mask("rotation").float().mean() > 0.8
+
+
 def test_no_face_with_sound_warns_and_gives_the_sound(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -228,7 +249,7 @@ def test_a_truncated_film_gives_what_is_left_and_says_so(
     cut.write_bytes(whole[: len(whole) * 4 // 10])
     with caplog.at_level(logging.WARNING, "visavis"):
         rest = perceive(cut)
-    assert "cut.mp4" in caplog.text
+    assert caplog.text.count("damaged or cut off") == 1 and "cut.mp4" in caplog.text
     assert 25 < rest.frames < seen.frames
     assert rest.mask("rotation").all()
     np.testing.assert_allclose(rest["rotation"][:20], seen["rotation"][:20], atol=1e-6)

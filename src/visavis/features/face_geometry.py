@@ -5,17 +5,17 @@ Two steps, so that an hour of video needs little memory and the rest pose may be
 1. `measure`: landmarks in the head's frame -> `MEASURES`, some forty distances in mm;
 2. `blendshapes_of`: distances against the person's rest (`face_rest`) -> estimates in [0, 1].
 
-They are geometric estimates, not muscles: a shape is read off how far skin has moved, with the
-millimetres of a full ARKit shape as the unit. What a mesh of the front of the face cannot tell is
-zero and listed in `UNSEEN`.
-
-Commanded against recovered on the talking portrait (three seeds, 20 s, no lag), Pearson r:
-jawOpen, mouthSmile, browInnerUp >= 0.91; eyeBlink, browOuterUp 0.88 to 0.95; horizontal gaze 0.65
-to 0.93; browDown, cheekSquint 0.66 to 0.83; mouthStretch, mouthFunnel, mouthPucker 0.4 to 0.7;
-vertical gaze and eyeSquint under 0.4: movements of a millimetre or two, near the mesh's own noise.
+They are geometric estimates, not muscles: a shape is read off how far the skin of its own part of
+the face has moved. The weights (`face_weights.csv`) were fitted by `benchmarks/fit_tracker.py` on
+films of two heads whose shapes were commanded; docs/perception.md says how well others are told.
+What a mesh of the front of the face cannot tell is zero and listed in `UNSEEN`.
 """
 
 from __future__ import annotations
+
+import csv
+from functools import lru_cache
+from importlib.resources import files
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,10 +61,9 @@ _SINGLE = (
 MEASURES = tuple(name + side for name in _PAIRED for side in _SIDES) + _SINGLE
 """Names of the distances, mm in the head's frame; `measure` says what each is."""
 _COLUMN = {name: column for column, name in enumerate(MEASURES)}
-
-
-_SURE = 1.0
-"""mm that lips must move before the fainter shapes of the mouth are told at all."""
+FEATURES = (*MEASURES, "narrow_open", "narrow_shut", "gap_small", "red_shut")
+"""What blendshapes are told from: the distances against rest, and the mouth's corners drawn in
+with the lips apart or shut, its first 4 mm of opening, and the red of lips that are shut."""
 
 
 def measure(head: Doubles) -> Doubles:
@@ -111,78 +110,83 @@ def measure(head: Doubles) -> Doubles:
     return np.array([values[name] for name in MEASURES])
 
 
-def blendshapes_of(measures: Doubles, rest: Doubles) -> NDArray[np.float32]:
-    """Distances [..., M] against the person's rest [M] -> blendshapes [..., 52] in [0, 1].
+def features_of(measures: Doubles, rest: Doubles) -> Doubles:
+    """Distances [..., M] against the person's rest [M] -> `FEATURES` [..., F].
 
-    The divisors are the millimetres that a full shape moves the skin of a head whose eyes are
-    63 mm apart; the coupling terms take away what a falling jaw does to the mouth's corners and
-    lips and what a glance does to the lids.
+    The heights of lids count in tenths of the person's own opening, those of the red of the lips
+    in the mean person's; the rest are mm moved.
     """
-    moved = measures - rest
+    moved = (measures - rest) * _own_scale(rest)
 
     def d(name: str) -> Doubles:
         value: Doubles = moved[..., _COLUMN[name]]
         return value
 
-    def full(name: str) -> float:
-        return float(max(rest[_COLUMN[name]], 1.0))
-
     gap = np.maximum(d("lip_gap"), 0.0)
-    chin = np.maximum(-1.15 * d("chin"), 0.0)  # the mesh follows the chin's skin by some 85 %
-    jaw = 0.6 * chin + 0.4 * np.minimum(gap, 2.5 * chin + 1.0)  # lips may part without the jaw
-    shut = np.clip(1.0 - gap / 4.0, 0.0, 1.0)  # 1 with the lips together
-    aside = d("mouth_side") - 0.3 * d("chin_side")
-    shapes: dict[str, Doubles] = {
-        "jawOpen": jaw / 22.0,
-        "mouthClose": np.maximum(chin - 1.3 * gap - 4.0, 0.0) / 22.0,
-        "jawLeft": d("chin_side") / 9.0,
-        "jawRight": -d("chin_side") / 9.0,
-        "mouthLeft": aside / 9.0,
-        "mouthRight": -aside / 9.0,
-        "browInnerUp": (d("brow_innerLeft") + d("brow_innerRight")) / 2 / 6.0,
-        "mouthRollUpper": -d("upper_red") / full("upper_red") * shut,
-        "mouthRollLower": -d("lower_red") / full("lower_red") * shut,
-    }
-    narrow = np.zeros_like(jaw)
-    lifted = np.zeros_like(jaw)
-    raised = np.zeros_like(jaw)
+    narrow = np.maximum(-(d("corner_outLeft") + d("corner_outRight")) / 2, 0.0)
+    apart = np.clip((gap - 2.0) / 8.0, 0.0, 1.0)
+    shut = np.clip(1.0 - gap / 4.0, 0.0, 1.0)
+    red = (d("upper_red") + d("lower_red")) * shut
+    more = np.stack([narrow * apart, narrow * (1 - apart), np.minimum(gap, 4.0), red], axis=-1)
+    features: Doubles = np.concatenate([moved, more], axis=-1)
+    return features
+
+
+def mirrored(features: Doubles) -> Doubles:
+    """`FEATURES` [..., F] of the same face in a mirror."""
+    swapped: Doubles = features[..., _MIRROR] * _MIRROR_SIGN
+    return swapped
+
+
+def blendshapes_of(measures: Doubles, rest: Doubles) -> NDArray[np.float32]:
+    """Distances [..., M] against the person's rest [M] -> blendshapes [..., 52] in [0, 1].
+
+    Each shape is a linear function of the features of its own part of the face, clipped; those in
+    `UNSEEN` are 0.
+    """
+    weights, constants = _weights()
+    told = features_of(measures, rest) @ weights + constants
+    return np.clip(told, 0.0, 1.0).astype(np.float32)
+
+
+def _own_scale(rest: Doubles) -> Doubles:
+    """[M] what the mean person's distance is to this person's, where sizes differ most."""
+    scale = np.ones(len(MEASURES))
     for side in _SIDES:
-        sign = 1.0 if side == "Left" else -1.0
-        out = d("corner_out" + side) - sign * aside + 0.06 * jaw
-        up = d("corner_up" + side) + 0.27 * jaw
-        smile = 0.55 * out + 0.85 * up
-        narrow = narrow + np.maximum(-out, 0.0) / 2
-        upper = d("upper_lip" + side) - 0.5 * up
-        lower = d("lower_lip" + side) - 0.4 * up + 1.0 * jaw
-        lifted, raised = lifted + upper / 2, raised + lower / 2
-        look_up, look_out = d("gaze_up" + side), d("gaze_out" + side)
-        lid = d("lid" + side) - 0.6 * look_up
-        # smiles narrow the eye from below, blinks from above: count only the lids' own meeting
-        closed = np.clip(-d("aperture" + side) / (0.7 * full("aperture" + side)), 0.0, 1.0)
-        shapes |= {
-            "eyeBlink" + side: closed,
-            "eyeWide" + side: lid / 3.5,
-            "eyeSquint" + side: d("underlid" + side) / 4.0 * (1.0 - closed),
-            "eyeLookUp" + side: look_up / 5.0,
-            "eyeLookDown" + side: -look_up / 5.0,
-            "eyeLookOut" + side: look_out / 7.0,
-            "eyeLookIn" + side: -look_out / 7.0,
-            "browDown" + side: -(d("brow_inner" + side) + 0.3 * d("brow_gap")) / 5.0,
-            "browOuterUp" + side: d("brow_outer" + side) / 7.5,
-            "cheekSquint" + side: d("cheek" + side) / 6.0,
-            "noseSneer" + side: (d("nostril" + side) - 0.25 * up) / 5.0,
-            "mouthSmile" + side: np.where(up > -1.0, smile, 0.0) / 10.0,
-            "mouthFrown" + side: (-up - _SURE) / 6.0,
-            "mouthStretch" + side: (out - 0.9 * np.maximum(up, 0.0)) / 8.0,
-            "mouthUpperUp" + side: (upper - _SURE) / 6.0 * (1.0 - shut),
-            "mouthLowerDown" + side: (-lower - _SURE) / 8.0 * (1.0 - shut),
-            "mouthPress" + side: (-d("upper_red") - d("lower_red") - _SURE) / 6.0 * shut,
-        }
-    wide_open = np.clip((gap - 4.0) / 8.0, 0.0, 1.0)
-    shapes["mouthPucker"] = narrow / 7.0 * (1.0 - wide_open)
-    shapes["mouthFunnel"] = narrow / 7.0 * wide_open
-    shapes["mouthShrugUpper"] = (lifted - _SURE) / 5.0 * shut
-    shapes["mouthShrugLower"] = (raised - _SURE) / 6.0 * shut
-    zero = np.zeros_like(jaw)
-    stacked = np.stack([shapes.get(name, zero) for name in BLENDSHAPES], axis=-1)
-    return np.clip(stacked, 0.0, 1.0).astype(np.float32)
+        open_ = max(float(rest[_COLUMN["aperture" + side]]), 4.0)
+        for name in ("aperture", "lid", "underlid"):
+            scale[_COLUMN[name + side]] = 10.0 / open_
+    for name, mean in (("upper_red", 6.0), ("lower_red", 8.0)):
+        scale[_COLUMN[name]] = mean / max(float(rest[_COLUMN[name]]), 2.0)
+    return scale
+
+
+def _other_side(name: str) -> str:
+    if name.endswith("Left"):
+        return name.removesuffix("Left") + "Right"
+    return name.removesuffix("Right") + "Left" if name.endswith("Right") else name
+
+
+_MIRROR = np.array([FEATURES.index(_other_side(name)) for name in FEATURES])
+_MIRROR_SIGN = np.array([-1.0 if n in ("chin_side", "mouth_side") else 1.0 for n in FEATURES])
+
+
+@lru_cache(maxsize=1)
+def _weights() -> tuple[Doubles, Doubles]:
+    """Weights [F, 52] and constants [52]; the right side is the left side's mirror."""
+    weights = np.zeros((len(FEATURES), len(BLENDSHAPES)))
+    constants = np.zeros(len(BLENDSHAPES))
+    text = files("visavis.features").joinpath("face_weights.csv").read_text("utf-8")
+    for row in csv.DictReader(text.splitlines()):
+        shape, feature, weight = row["shape"], row["feature"], float(row["weight"])
+        for name, flip in ((shape, False), (_other_side(shape), True)):
+            column = BLENDSHAPES.index(name)
+            if feature == "1":
+                constants[column] = weight
+                continue
+            at = FEATURES.index(feature)
+            if flip and name != shape:
+                weights[_MIRROR[at], column] = weight * _MIRROR_SIGN[at]
+            elif not flip:
+                weights[at, column] = weight
+    return weights, constants

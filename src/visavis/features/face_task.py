@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from visavis.channels import BLENDSHAPES
 from visavis.errors import InputError, MissingExtra
 from visavis.features.face import FaceObservation, Floats
-from visavis.features.face_follow import Follow
+from visavis.features.face_camera import solve_pose
+from visavis.features.face_confidence import confidence
+from visavis.features.face_follow import Follow, colour_of
 from visavis.features.face_mediapipe import imported, quiet
-from visavis.features.face_pose import fit_pose
 from visavis.files import existing_file
 
 
@@ -73,17 +74,18 @@ class TaskTracker:
         picture = self._image(image_format=self._format, data=np.ascontiguousarray(frame))
         found = self._landmarker.detect_for_video(picture, self._last_ms)
         faces = [points_of(face, height, width) for face in found.face_landmarks]
-        chosen = self._follow.choose(faces, time_s, stick=True)
+        colours = [colour_of(face, frame) for face in faces]
+        chosen = self._follow.choose(faces, time_s, stick=True, colours=colours)
         if chosen is None:
             return None
         which = next(number for number, face in enumerate(faces) if face is chosen)
-        pose = fit_pose(chosen)
+        pose = solve_pose(chosen, height, width)
         return FaceObservation(
             landmarks=chosen.astype(np.float32),
             blendshapes=shapes_of(found.face_blendshapes[which]),
             rotation=pose.angles.astype(np.float32),
-            translation=pose.translation_m(height, width).astype(np.float32),
-            confidence=pose.confidence,
+            translation=pose.translation_m.astype(np.float32),
+            confidence=confidence(pose, chosen, frame),
             faces=len(faces),
         )
 

@@ -94,8 +94,10 @@ def perceive(
     if not info.has_video and not info.has_audio:
         raise InputError(f"{path} has neither picture nor sound; give a video or sound file.")
     seen = _Seen(keep_pixels)
+    cut_off = _CutOff()
     if info.has_video:
-        _watch(path, info, looker, seen, progress)
+        with cut_off:
+            _watch(path, info, looker, seen, progress)
     frames = seen.frames or max(1, round(info.duration_s * FPS))
     if info.has_video and not seen.at:
         if not info.has_audio:
@@ -113,6 +115,26 @@ def perceive(
         else:
             channels[name] = heard[name]
     return complete(Behaviour.of(channels, observed=observed, source=Source(str(path.resolve()))))
+
+
+class _CutOff(logging.Filter):
+    """Lets one warning of a cut-off file through: picture and sound both end where it was cut."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told = False
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if "damaged or cut off" not in str(record.msg):
+            return True
+        first, self._told = not self._told, True
+        return first
+
+    def __enter__(self) -> None:
+        logger.addFilter(self)
+
+    def __exit__(self, *_: object) -> None:
+        logger.removeFilter(self)
 
 
 def _from_table(
