@@ -144,7 +144,7 @@ class Job:
                 run=run if recipe.steps else None,
                 log=log,
                 progress=progress,
-                sample=self._sampler() if options.samples else None,
+                sample=self._sampler() if options.samples and fabric.is_global_zero else None,
                 sample_every=options.samples,
             )
         log.close()
@@ -213,7 +213,7 @@ class Job:
         from visavis.cli._train_samples import Samples
 
         held = clips("val", self.recipe, self.options.root, audio=True, quiet=True, few=1)
-        return Samples(held[0].speaker, self.folder / "samples") if not self.quiet else None
+        return Samples(held[0].speaker, self.folder / "samples")
 
     def _save(self, history: History, about: Mapping[str, Any]) -> None:
         model = self._whole_model()

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -124,6 +125,7 @@ def ahead(draw: Callable[[int], Batch], start: int, stop: int, workers: int) -> 
         batch_size=None,
         num_workers=workers,
         prefetch_factor=2,
+        generator=torch.Generator(),  # the loader draws a seed: not from what the losses draw from
     )
 
 
