@@ -20,6 +20,8 @@ SMALL = [
 ]  # fmt: skip
 
 
+LONGER = [*SMALL, "--frames", "300", "--dyads", "5"]
+
 Ended = tuple[int, str, str]
 
 
@@ -67,11 +69,11 @@ def test_the_trained_test_prints_lines_or_json_and_ends_well_whatever_they_say(
     tmp_path: Path, visavis: Callable[..., Ended]
 ) -> None:
     out = str(tmp_path / "results")
-    code, told, _ = visavis("--trained", "mean_sequence", *SMALL, "-o", out)
-    assert code == 0
+    code, told, err = visavis("--trained", "mean_sequence", *LONGER, "-o", out)
+    assert code == 0, err
     assert "FAIL" in told
     assert "demonstration only" in told
-    held = json.loads(visavis("--trained", "mean_sequence", "--json", *SMALL, "-o", out)[1])
+    held = json.loads(visavis("--trained", "mean_sequence", "--json", *LONGER, "-o", out)[1])
     assert held["passed"] is False
     assert {line["verdict"] for line in held["lines"]} >= {"FAIL", "skipped"}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -57,6 +58,8 @@ def made(
     row = folder.read(system.name) or _begun(system)
     lacking = _lacking(row, wanted)
     if lacking == Wanted():
+        if not keep:  # of a run that ended between the row and the deletion
+            shutil.rmtree(folder.predictions(system.name), ignore_errors=True)
         if row["code"] != code_version():
             log.warning(
                 "%s was made by other code (%s; now %s). Delete %s to make it again.",

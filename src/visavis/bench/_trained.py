@@ -302,6 +302,12 @@ def _ratio_of(bench: Bench, ours: F64, theirs: F64) -> Interval:
     """Of the ratio of the two means over clips."""
     known, groups = _known(bench, ours + theirs)
     a, b = ours[known], theirs[known]
+    names = np.array(groups)
+    if any(b[names == name].sum() <= 0 for name in set(groups)):
+        raise InputError(
+            "the trained test compares ratios over scripts, and in one of these scripts nothing "
+            "ever moves in the reference. Take more or longer clips."
+        )
     return bootstrap_statistic(
         lambda i: float(a[i].sum() / b[i].sum()), len(a), groups, resamples=RESAMPLES
     )
