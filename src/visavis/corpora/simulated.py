@@ -224,6 +224,12 @@ class SimulatedDyads:
         index = self.index(dyad if isinstance(dyad, str) else dyad.id)
         return self._world.voice(index, self._world.speech(index)), RATE
 
+    def latent_affect(self, dyad: Dyad | str) -> Tensor:
+        """The speaker's valence and arousal [T, 2] in [-1, 1]: what drives face and voice."""
+        index = self.index(dyad if isinstance(dyad, str) else dyad.id)
+        affect = self._world.speech(index).performance.affect
+        return torch.from_numpy(np.ascontiguousarray(affect.T, dtype=np.float32))
+
     def pixels(self, dyad: Dyad | str, who: Literal["speaker", "listener"] = "speaker") -> Tensor:
         """Pictures of a clip, uint8 [T, 3, 224, 224], whole whatever `dropout` takes.
 
