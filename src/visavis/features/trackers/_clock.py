@@ -79,6 +79,8 @@ def onto_clock(times: Doubles, values: Doubles, step: float, frames: int) -> Dou
         at = middles[pattern]
         after = np.clip(np.searchsorted(at, clock), 0, len(at) - 1)
         before = np.clip(after - (at[after] > clock), 0, len(at) - 1)
+        exact = np.abs(at[after] - clock) < 1e-9
+        before = np.where(exact, after, before)
         inside = (at[before] <= clock) & (clock <= at[after]) & (at[after] - at[before] <= gap)
         near = np.minimum(np.abs(at[after] - clock), np.abs(at[before] - clock)) <= reach
         told = inside | near

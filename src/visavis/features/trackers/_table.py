@@ -87,7 +87,7 @@ class Table:
             places = [place for place, other in enumerate(names) if other == wanted]
             if len(places) > 1:
                 raise InputError(
-                    f"{self.path} has the column {name!r} {len(places)} times "
+                    f"{self.path} has the column {self.names[places[0]]!r} {len(places)} times "
                     f"(columns {', '.join(str(p + 1) for p in places)}); keep one."
                 )
             if places:

@@ -22,7 +22,7 @@ from visavis.features.trackers._table import Table
 logger = logging.getLogger("visavis")
 
 RATES = (24.0, 25.0, 30.0, 50.0, 60.0)
-_CODE = re.compile(r"(\d+):(\d+):(\d+)[:;](\d+(?:\.\d+)?)")
+_CODE = re.compile(r"(\d+):(\d+):(\d+)[:;](\d+(?:[.,]\d+)?)")
 _ANGLES = ("HeadPitch", "HeadYaw", "HeadRoll")
 
 
@@ -64,7 +64,7 @@ def _times(table: Table, codes: tuple[str, ...], fps: float | None) -> np.ndarra
             raise InputError(
                 f"{table.path}, row {row + 1}: {code!r} is no timecode (HH:MM:SS:FF.sss)."
             )
-        hours, minutes, seconds, frames = (float(part) for part in match.groups())
+        hours, minutes, seconds, frames = (float(part.replace(",", ".")) for part in match.groups())
         parts[row] = 3600 * hours + 60 * minutes + seconds, frames
     parts[:, 0] += 86400.0 * np.cumsum(np.diff(parts[:, 0], prepend=parts[0, 0]) < -43200.0)
     rate = fps if fps is not None else _rate(table, parts[:, 0], parts[:, 1])
