@@ -11,8 +11,11 @@ import torch
 from visavis.nn.losses import (
     concordance,
     energy_diversity,
+    least_error,
     masked_mean,
+    motion_smoothness,
     nearest,
+    pairwise_diversity,
     spread_hinge,
     squared_error,
 )
@@ -152,3 +155,43 @@ def test_a_varied_channel_cannot_pay_for_another() -> None:
 def test_a_channel_that_wants_no_variety_costs_nothing() -> None:
     first = torch.zeros(1, 4, 1)
     assert float(spread_hinge(first, first, torch.zeros(1))) == 0.0
+
+
+# ---------------------------------------------------------------------- shared by several papers
+
+
+def test_the_least_error_is_brute_force_over_the_targets_that_are_there() -> None:
+    predicted, targets = torch.randn(3, 7, 2), torch.randn(3, 4, 7, 2)
+    there = torch.tensor([[True] * 4, [True, False, False, True], [False, True, False, False]])
+    mask = torch.rand(3, 4, 7) > 0.4
+    mask[..., 0] = True
+    dirty = torch.where(mask[..., None], targets, NAN)
+    for seen, values in ((None, targets), (mask, dirty)):
+        error, chosen = least_error(predicted, values, there, seen)
+        for b in range(3):
+            costs = {}
+            for n in range(4):
+                if there[b, n]:
+                    keep = slice(None) if seen is None else mask[b, n]
+                    costs[n] = float(((predicted[b] - targets[b, n])[keep] ** 2).mean())
+            assert int(chosen[b]) == min(costs, key=costs.__getitem__)
+            assert float(error[b]) == pytest.approx(min(costs.values()), rel=1e-5)
+
+
+def test_motion_is_the_squared_step_and_its_second_order_spares_a_steady_movement() -> None:
+    steady = torch.arange(5.0)[:, None] * torch.tensor([1.0, 2.0])
+    assert float(motion_smoothness(steady)) == pytest.approx(1 + 4)
+    assert float(motion_smoothness(steady, order=2)) == 0
+    assert float(motion_smoothness(steady[:1])) == 0
+    mask = torch.tensor([True, True, False, True, True])
+    dirty = torch.where(mask[:, None], steady, NAN)
+    dirty[4] = dirty[3]
+    assert float(motion_smoothness(dirty, mask)) == pytest.approx(5 / 2)
+
+
+def test_diversity_of_several_draws_is_the_mean_over_their_pairs() -> None:
+    draws = torch.randn(2, 3, 6, 4)
+    pairs = [(0, 1), (0, 2), (1, 2)]
+    wanted = sum(float(energy_diversity(draws[:, i], draws[:, j])) for i, j in pairs) / 3
+    assert float(pairwise_diversity(draws)) == pytest.approx(wanted, rel=1e-5)
+    assert float(pairwise_diversity(draws[:, :1].expand(-1, 3, -1, -1))) == 1

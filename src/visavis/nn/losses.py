@@ -1,4 +1,8 @@
-"""Terms that several papers' losses share, each once, with its formula."""
+"""Terms that several papers' losses share, each once, with its formula and source.
+
+The Kullback-Leibler divergence stands with its distribution (`nn.gaussian.Gaussian.kl`), critics
+and generators in `nn.adversarial`.
+"""
 
 from __future__ import annotations
 
@@ -41,6 +45,20 @@ def energy_diversity(
     return torch.exp(-distance / scale).mean()
 
 
+def pairwise_diversity(
+    draws: Tensor, mask: Tensor | None = None, *, scale: float = 100.0
+) -> Tensor:
+    """`energy_diversity` averaged over all pairs of K draws [B, K, T, C]; K at least 2.
+
+    ReactFace, Eq. 21, divides by M (M - 1) over ordered pairs, which is this mean; its released
+    code sums the pairs.
+    """
+    count = draws.shape[1]
+    pairs = [(i, j) for i in range(count) for j in range(i)]
+    terms = [energy_diversity(draws[:, i], draws[:, j], mask, scale=scale) for i, j in pairs]
+    return torch.stack(terms).mean()
+
+
 def concordance(predicted: Tensor, real: Tensor, mask: Tensor | None = None) -> Tensor:
     """Concordance correlation over time a channel (Lin, 1989): [..., T, C] to [..., C].
 
@@ -68,6 +86,47 @@ def nearest(costs: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """Least of the costs [..., N] among the targets that are there (mask), and its index."""
     least = costs.masked_fill(~mask, float("inf")).min(-1)
     return least.values, least.indices
+
+
+def least_error(
+    predicted: Tensor, targets: Tensor, there: Tensor, mask: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Mean squared error to the nearest of N targets: min over n of ||y - x_n||^2 / (T C).
+
+    The reconstruction of models that may answer in any appropriate way (ReactFace, Eq. 18, has it
+    with a smooth L1).
+
+    Args:
+        predicted: [B, T, C].
+        targets: [B, N, T, C].
+        there: bool [B, N], which targets there are; at least one a row.
+        mask: bool [B, N, T], frames to learn from; others are not read.
+
+    Returns:
+        The error a row [B], and the number of the target that was nearest [B].
+    """
+    error = predicted[:, None] - targets
+    if mask is None:
+        return nearest((error**2).mean((-1, -2)), there)
+    error = torch.where(mask[..., None], error, 0.0)
+    seen = mask.sum(-1).clamp(min=1) * targets.shape[-1]
+    return nearest((error**2).sum((-1, -2)) / seen, there & mask.any(-1))
+
+
+def motion_smoothness(predicted: Tensor, mask: Tensor | None = None, *, order: int = 1) -> Tensor:
+    """Mean over frames of ||y_t - y_{t-1}||^2, [..., T, C] (L_mot of PerReactor).
+
+    `order` 2 takes second differences, which leave a steady movement alone. Pairs of frames that
+    mask [..., T] does not wholly hold are left out.
+    """
+    if predicted.shape[-2] <= order:
+        return predicted.sum() * 0.0
+    if mask is not None:
+        predicted = torch.where(mask[..., None], predicted, 0.0)
+    for _ in range(order):
+        predicted = predicted.diff(dim=-2)
+        mask = None if mask is None else mask[..., 1:] & mask[..., :-1]
+    return masked_mean(predicted**2, mask) * predicted.shape[-1]
 
 
 def spread_hinge(first: Tensor, second: Tensor, wanted: Tensor) -> Tensor:
