@@ -24,9 +24,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks._timing import cpu_seconds, machine, side_by_side
 from visavis.demo.portrait import make_speaker
+from visavis.features.face_camera import solve_pose
 from visavis.features.face_geometry import blendshapes_of, measure
 from visavis.features.face_mediapipe import MediapipeTracker
-from visavis.features.face_pose import fit_pose
 from visavis.features.face_rest import rest_of
 from visavis.features.perceive import SPEECH, perceive
 from visavis.features.speech import acoustics_of
@@ -71,7 +71,9 @@ def split(path: Path) -> None:
         print(f"mesh, {what}: {len(kept) / mesh:.0f} frames/CPU s")
 
     def geometry() -> None:
-        rows = np.stack([measure(fit_pose(points).to_head(points)) for points in found])
+        rows = np.stack(
+            [measure(solve_pose(points, SIZE, SIZE).to_head(points)) for points in found]
+        )
         blendshapes_of(rows, rest_of(rows))
 
     solve = cpu_seconds(geometry)

@@ -34,7 +34,7 @@ class FaceObservation:
     subject's left, y up, z towards the camera (so negative). Scale from eye centres 63 mm apart,
     depth from a field of view of 60 degrees across the longer side of the picture."""
     confidence: float
-    """In [0, 1]; how well the rigid points of the mesh fit a head."""
+    """In [0, 1]; how far the frame can be trusted (`face_confidence`)."""
     faces: int = 1
     """Faces seen in the frame; this one is the followed one."""
     measures: Floats | None = None

@@ -1,6 +1,6 @@
 """Mediapipe's 478-point face mesh as a `FaceTracker` (extra `[track]`, models inside the wheel).
 
-No look-ahead. Pose and distances pass a One-Euro filter, whose lag `face_smooth` states: 0.8 of a
+No look-ahead. Pose and distances pass a One-Euro filter, whose lag `face_smooth` states: half a
 frame for what moves slowly, less for what moves fast. (The mesh finds a face again where it last
 was; that moves no point in time.)
 """
@@ -44,7 +44,7 @@ CROWD_FRAMES = 50
 SEARCH_FRAMES = 12
 """How often small faces are looked for while no face is found."""
 
-DISTANCE_BETA = 0.3
+DISTANCE_BETA = 1.0
 """Of the One-Euro filter on distances: Hz for each mm/s."""
 _POSE_BETA = np.array([20.0, 20.0, 20.0, 200.0, 200.0, 200.0])
 """The same on angles (rad/s) and places (m/s)."""

@@ -2,7 +2,7 @@
 
 A first-order low-pass whose cut-off rises with the speed of the signal, so that trembling of the
 mesh is taken off a still face while a blink passes. It is causal, and it lags: a slow movement
-arrives `1 / (2 pi CUTOFF_HZ)` seconds late (0.8 of a frame), a fast one by less.
+arrives `1 / (2 pi CUTOFF_HZ)` seconds late (half a frame), a fast one by less.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 Doubles = NDArray[np.float64]
 
-CUTOFF_HZ = 5.0
+CUTOFF_HZ = 8.0
 """Cut-off of a signal that stands still."""
 SPEED_HZ = 1.0
 """Cut-off of the filter on the speed itself, as in the paper."""
