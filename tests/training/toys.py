@@ -56,7 +56,24 @@ class Toy(ReactionModel[ToyConfig]):
 
 
 class Gan(Toy):
-    """A generator and a critic with an optimiser each; a tokenizer stage before them."""
+    """A generator and a critic with an optimiser each; a tokenizer stage before them, whose
+    codes' mean the second stage needs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("code", torch.zeros(4))
+
+    def prepare(self, stage: str, batches: Any) -> None:
+        if stage == "gan":
+            with torch.no_grad():
+                codes = [self.encoder(b.speaker["va"]).mean((0, 1)) for b in batches]
+            self.code.copy_(torch.stack(codes).mean(0))
+
+    def made(self, batch: Batch) -> Tensor:
+        out: Tensor = self.decoder(
+            self.encoder(batch.speaker["va"] - self.mean).tanh() + 0.1 * self.code
+        )
+        return out
 
     def objectives(self, stage: str = "main") -> tuple[Objective, ...]:
         generator = (*self.encoder.parameters(), *self.decoder.parameters())

@@ -117,11 +117,17 @@ class Draw:
         )
 
 
-def once(clips: Clips) -> Iterator[Batch]:
-    """One pass over whole clips, for `fit`."""
-    for start in range(0, len(clips), AT_ONCE):
-        places = range(start, min(start + AT_ONCE, len(clips)))
-        yield collate([clips[i] for i in places], crop=None, targets=1)
+class Once:
+    """A pass over whole clips, for `fit` and `prepare`, as often as it is wanted."""
+
+    def __init__(self, clips: Clips) -> None:
+        self.clips = clips
+
+    def __iter__(self) -> Iterator[Batch]:
+        clips = self.clips
+        for start in range(0, len(clips), AT_ONCE):
+            places = range(start, min(start + AT_ONCE, len(clips)))
+            yield collate([clips[i] for i in places], crop=None, targets=1)
 
 
 class Validation:

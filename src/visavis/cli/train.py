@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from visavis import __version__, pretrained, recipes
-from visavis.cli._train_data import Clips, Draw, Validation, clips, hears, once
+from visavis.cli._train_data import Clips, Draw, Once, Validation, clips, hears
 from visavis.cli._train_progress import training_bar
 from visavis.cli.react import ready
 from visavis.errors import InputError, VisavisError
@@ -138,7 +138,7 @@ class Job:
                 self.model,
                 draw,
                 recipe.plan,
-                fit_on=once(training),
+                fit_on=Once(training),
                 validate=validate,
                 fabric=fabric,
                 run=run if recipe.steps else None,
@@ -163,7 +163,7 @@ class Job:
             draw,
             self.recipe.plan,
             fabric=self.fabric,
-            fit_on=once(training),
+            fit_on=Once(training),
             validate=validate,
         )
         if self.fabric.is_global_zero:

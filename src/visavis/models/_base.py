@@ -165,6 +165,11 @@ class ReactionModel(nn.Module, ABC, Generic[ConfigT]):
     def fit(self, batches: Iterable[Batch]) -> None:
         """One pass over the training data before the first step: statistics kept as buffers."""
 
+    def prepare(self, stage: str, batches: Iterable[Batch]) -> None:
+        """Before a stage's first step, with the weights of the stages before it: e.g. statistics
+        of the latent space that they learned, kept as buffers. The first stage comes after `fit`.
+        """
+
     # ------------------------------------------------------------------ given
 
     @property

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -129,7 +131,22 @@ def _sharded(module: Any, mesh: Any) -> Any:
     """The whole model as one sharded group: right for any model, whatever calls what inside."""
     from torch.distributed.fsdp import fully_shard
 
-    return fully_shard(module, mesh=mesh["data_parallel"])
+    # sharded again after every forward: weights that a validation saw must not be used for a step
+    return fully_shard(module, mesh=mesh["data_parallel"], reshard_after_forward=True)
+
+
+@contextmanager
+def put_together(wrapped: Any) -> Iterator[None]:
+    """Inside, the parameters of a sharded module are whole, and may be read outside `forward`."""
+    module: Any = None if wrapped is None else wrapped.module
+    if not hasattr(module, "unshard"):
+        yield
+        return
+    module.unshard()
+    try:
+        yield
+    finally:
+        module.reshard()
 
 
 def shared_flag(fabric: Fabric, value: int) -> int:

@@ -15,6 +15,7 @@ import torch
 from visavis.dyad import Batch
 from visavis.models._base import ReactionModel
 from visavis.recipes import StageRecipe
+from visavis.training import devices
 from visavis.training.loop import Place, StageState, Validate
 from visavis.training.resume import Run
 from visavis.training.stages import StageModule, only_trained
@@ -66,6 +67,8 @@ def dry_run(
     wrapped: Any = None
     for stage in plan:
         if stage.training.steps:
+            with devices.put_together(wrapped):
+                model.prepare(stage.name, (batch.to(fabric.device) for batch in fit_on))
             wrapped = wrapped or fabric.setup_module(StageModule(model))
             with only_trained(model, stage), tempfile.TemporaryDirectory() as folder:
                 state = StageState(fabric, wrapped, stage)
@@ -103,7 +106,9 @@ def _measure(
     if fabric.is_global_zero:
         size = run.keeper.path(0).stat().st_size
     if fabric.world_size == 1:
-        run.restore(run.keeper.newest()[1], state)
+        _, tree = run.keeper.newest()
+        run.put(tree, model)
+        run.restore(tree, state)
     each, read = min(steps[1:]), min(data[1:])
     n = settings.steps
     loading = 0.0 if settings.workers else read

@@ -131,7 +131,8 @@ def train(
         draw: step (from the run's beginning) to this process's clips; a function of the step, so
             that a run can be repeated and resumed.
         plan: the stages in order, or the settings of the only one.
-        fit_on: one pass over the training data for `model.fit`, once, before the first stage.
+        fit_on: a pass over the training data for `model.fit`, before the first stage, and for
+            `model.prepare`, before every stage (give what can be gone through again).
         validate: a score to be low, asked every `validate_every` steps and at a stage's end;
             without it the last weights are kept.
         fabric: launched devices (`training.devices.fabric`); default one CPU process.
@@ -156,6 +157,7 @@ def train(
     loop = _Loop(model, draw, tuple(plan), fabric, log, run, validate, progress)
     if sample is not None and sample_every:
         loop.sample, loop.sample_every = sample, sample_every
+    loop.fit_on = fit_on
     with StopRequest() as loop.request:
         loop.all_stages(saved)
     model.eval()
@@ -176,6 +178,7 @@ class _Loop:
     progress: Progress | None
     sample: Sample | None = None
     sample_every: int = 0
+    fit_on: Iterable[Batch] = ()
     request: StopRequest = field(default_factory=StopRequest)
     place: Place = field(default_factory=Place)
     made: int = 0
@@ -185,12 +188,18 @@ class _Loop:
             if stage.training.steps:
                 checked(self.model, stage)  # also of later stages, before the first begins
         wrapped: Any = None
-        if saved is not None:
+        if saved is not None and self.run is not None:
             self.place = Place(**saved["place"])
+            self.run.put(saved, self.model)
         for number in range(self.place.stage, len(self.plan)):
             stage = self.plan[number]
             if not stage.training.steps:
                 continue
+            if self.place.step == 0:
+                self.place = Place(stage=number, done=self.place.done)
+                with devices.put_together(wrapped):
+                    here = (batch.to(self.fabric.device) for batch in self.fit_on)
+                    self.model.prepare(stage.name, here)
             if wrapped is None:
                 wrapped = self.fabric.setup_module(StageModule(self.model))
             with only_trained(self.model, stage):
@@ -198,11 +207,7 @@ class _Loop:
                 if saved is not None and self.run is not None:
                     self.run.restore(saved, state)
                     saved = None
-                if self.place.step == 0:
-                    self.place = Place(stage=number, done=self.place.done)
                 self.one_stage(state)
-        if saved is not None and self.run is not None:  # it had come to its end before
-            self.run.put(saved, self.model)
 
     def one_stage(self, state: StageState) -> None:
         settings, place = state.stage.training, self.place
@@ -237,7 +242,7 @@ class _Loop:
             stage = {"stage": state.stage.name} if len(self.plan) > 1 else {}
             self.log.add({"step": place.done, **stage, **told})
         if self.sample is not None and place.done % self.sample_every == 0:
-            with state.to_keep():
+            with state.to_keep(), devices.put_together(state.wrapped):
                 self.sample(self.model, place.done)
             self.model.train()
         if self.progress is not None:

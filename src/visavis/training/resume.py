@@ -116,12 +116,7 @@ class Run:
             raise failure
 
     def restore(self, saved: Tree, state: StageState) -> None:
-        """Put a checkpoint into a model and what its stage moves.
-
-        Raises:
-            InputError: it does not fit the model.
-        """
-        self.put(saved, state.model)
+        """Put a checkpoint into what a stage moves beside the model, and into the generators."""
         if saved["optimizers"]:  # empty between two stages
             for optimizer, kept in zip(state.optimizers, saved["optimizers"], strict=True):
                 _load_optimizer(optimizer, kept)
