@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from visavis.dyad import Batch
 from visavis.errors import InputError
 from visavis.recipes import StageRecipe, TrainingRecipe
 from visavis.training import devices
+from visavis.training.faults import NotFinite, Stopped, load_batch
 from visavis.training.logs import Log
 from visavis.training.loop import train
 from visavis.training.resume import Run
@@ -47,13 +50,20 @@ def go(
     make: Any,
     strategy: str = "auto",
     resume: bool = False,
+    stop: int = -1,
+    poison: int = -1,
 ) -> None:
     fabric = devices.fabric(devices=world, strategy=strategy)
     sampler = Sampler(SIZE, stages, seed=5, rank=fabric.global_rank, world=world)
     model = make()
 
     def draw(step: int) -> Batch:
-        return joined([CLIPS[i] for i in sampler(step).indices])
+        if step == stop:
+            os.kill(os.getpid(), signal.SIGTERM if fabric.global_rank == world - 1 else 0)
+        made = joined([CLIPS[i] for i in sampler(step).indices])
+        if step == poison and fabric.global_rank == world - 1:
+            made.listener.channels["va"][0, 0] = math.nan
+        return made
 
     def score(now: Any, stage: StageRecipe, terms: Any) -> float:
         with torch.no_grad():
@@ -115,6 +125,32 @@ def test_a_sharded_model_ends_where_a_whole_one_ends(tmp_path: Path) -> None:
     one, (first, second) = alone(tmp_path / "one", TWO, Gan), ends(tmp_path / "two", 2)
     assert all(torch.equal(x, second[n]) for n, x in first.items())
     close(first, one)
+
+
+def stopping(folder: Path, strategy: str) -> None:
+    with pytest.raises(Stopped, match="stopped at step 4"):
+        go(folder, 2, ONE, Toy, strategy, stop=3)
+
+
+@pytest.mark.parametrize("strategy", ["ddp", pytest.param("fsdp", marks=pytest.mark.slow)])
+def test_a_signal_to_one_process_stops_both_and_one_process_can_go_on(
+    strategy: str, tmp_path: Path
+) -> None:
+    side_by_side(2, stopping, tmp_path / "run", strategy)
+    child = forked(go, tmp_path / "run", 1, ONE, Toy, "auto", True)
+    child.join(120)
+    assert child.exitcode == 0
+    close(ends(tmp_path / "run", 1)[0], alone(tmp_path / "one", ONE, Toy))
+
+
+def poisoned(folder: Path) -> None:
+    with pytest.raises(NotFinite, match="not finite at step 3"):
+        go(folder, 2, ONE, Toy, poison=2)
+
+
+def test_a_bad_loss_on_one_process_stops_both_and_keeps_its_batch(tmp_path: Path) -> None:
+    side_by_side(2, poisoned, tmp_path)
+    assert len(load_batch(tmp_path / "failed" / "step-00000003")) == 1
 
 
 # ---------------------------------------------------------------------- refused

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from visavis._files_tensors import read_tensors, write_tensors
 from visavis.behaviour import Behaviour
+from visavis.channels import Layout
 from visavis.dyad import Batch
 from visavis.errors import InputError, VisavisError
 from visavis.files import atomic_path
@@ -59,31 +60,48 @@ def memory_named(batch: Batch) -> Iterator[None]:
 
 
 def save_batch(batch: Batch, folder: Path) -> Path:
-    """Write a batch as files that `load_batch` reads: a behaviour each, and the rest."""
-    rest: dict[str, Tensor] = {}
+    """Write a batch as `batch.safetensors`, whatever is in it, and its clips' ids for reading.
+
+    Values that are not finite are kept as they are: they may be what is looked for.
+    """
+    tensors: dict[str, Tensor] = {}
+    people: dict[str, Any] = {}
     for field in fields(batch):
         value = getattr(batch, field.name)
         if isinstance(value, Behaviour):
-            value.to("cpu").save(folder / f"{field.name}.safetensors")
+            people[field.name] = {"layout": value.layout.to_json(), "fps": value.fps}
+            tensors |= {f"{field.name}/channel/{n}": x for n, x in value.channels.items()}
+            tensors |= {f"{field.name}/observed/{n}": x for n, x in value.observed.items()}
+            if value.lengths is not None:
+                tensors[f"{field.name}/lengths"] = value.lengths
         elif isinstance(value, Tensor):
-            rest[field.name] = value
-    about = {"format": 1, "ids": list(batch.ids)}
-    write_tensors(folder / "rest.safetensors", rest, kind="batch", about=about)
+            tensors[field.name] = value
+    about = {"format": 1, "people": people, "ids": list(batch.ids)}
+    write_tensors(folder / "batch.safetensors", tensors, kind="batch", about=about)
     with atomic_path(folder / "clips.json") as temporary:
         temporary.write_text(json.dumps(list(batch.ids)) + "\n")
     return folder
 
 
 def load_batch(folder: str | Path) -> Batch:
-    """What `save_batch` wrote.
+    """What `save_batch` wrote; words and sources are left out.
 
     Raises:
         InputError: the folder does not hold a batch.
     """
-    path = Path(folder)
-    about, rest = read_tensors(path / "rest.safetensors", kind="batch", format=1)
-    parts: dict[str, Any] = {
-        p.stem: Behaviour.load(p) for p in path.glob("*.safetensors") if p.stem != "rest"
-    }
-    parts |= rest
+    path = Path(folder) / "batch.safetensors"
+    about, tensors = read_tensors(path, kind="batch", format=1)
+
+    def under(prefix: str) -> dict[str, Tensor]:
+        return {n.removeprefix(prefix): x for n, x in tensors.items() if n.startswith(prefix)}
+
+    parts: dict[str, Any] = {n: x for n, x in tensors.items() if "/" not in n}
+    for name, told in about["people"].items():
+        parts[name] = Behaviour(
+            under(f"{name}/channel/"),
+            Layout.from_json(told["layout"]),
+            told["fps"],
+            observed=under(f"{name}/observed/"),
+            lengths=tensors.get(f"{name}/lengths"),
+        )
     return Batch(**parts, ids=tuple(about["ids"]))
