@@ -128,6 +128,17 @@ def perceive(
         float | None,
         typer.Option("--fps", help="Frames a second of a .csv that does not say.", min=1),
     ] = None,
+    transcript: Annotated[
+        Path | None,
+        typer.Option(
+            help="What is said: .srt, .vtt, or the .json of whisper and WhisperX.",
+            show_default=False,
+        ),
+    ] = None,
+    attributes: Annotated[
+        str,
+        typer.Option(help="The map to valence, arousal and expressions: linear or learned."),
+    ] = "linear",
     jobs: Annotated[
         int | None,
         typer.Option(
@@ -169,6 +180,8 @@ def perceive(
         out,
         tracker=tracker,
         fps=fps,
+        transcript=transcript,
+        attributes=attributes,
         jobs=jobs,
         engine=engine,
         address=address,

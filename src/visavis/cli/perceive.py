@@ -19,7 +19,13 @@ logger = logging.getLogger("visavis")
 
 
 def speaker_from(
-    source: Path, *, quiet: bool, tracker: str | None = None, fps: float | None = None
+    source: Path,
+    *,
+    quiet: bool,
+    tracker: str | None = None,
+    fps: float | None = None,
+    transcript: Path | None = None,
+    attributes: str = "linear",
 ) -> tuple[Behaviour, Path | None]:
     """A behaviour from a media file, another tracker's table or a saved behaviour, and the media
     file to show beside."""
@@ -35,7 +41,14 @@ def speaker_from(
     from visavis.features.perceive import perceive
 
     with bar("perceiving", quiet=quiet) as progress:
-        seen = perceive(found, tracker=tracker, fps=fps, progress=progress)
+        seen = perceive(
+            found,
+            tracker=tracker,
+            fps=fps,
+            transcript=transcript,
+            attributes=attributes,
+            progress=progress,
+        )
     return seen, None if is_table(found) else found
 
 
@@ -58,6 +71,8 @@ def run(
     *,
     tracker: str | None,
     fps: float | None,
+    transcript: Path | None,
+    attributes: str,
     jobs: int | None,
     engine: str | None,
     address: str | None,
@@ -66,6 +81,8 @@ def run(
     quiet: bool,
 ) -> None:
     if source.is_dir():
+        if transcript is not None or attributes != "linear":
+            raise InputError("--transcript and --attributes are for one file, not for a folder.")
         from visavis.cli._perceive_folder import run_folder
 
         run_folder(
@@ -89,7 +106,14 @@ def run(
     if out.suffix != ".safetensors":
         raise InputError(f"a behaviour's name ends in .safetensors, but --out is {out}.")
     keep_apart(out, source)
-    behaviour, _ = speaker_from(source, quiet=quiet, tracker=tracker, fps=fps)
+    behaviour, _ = speaker_from(
+        source,
+        quiet=quiet,
+        tracker=tracker,
+        fps=fps,
+        transcript=transcript,
+        attributes=attributes,
+    )
     target = behaviour.save(out)
     if as_json:
         typer.echo(json.dumps({"behaviour": str(target), **summary(behaviour)}))

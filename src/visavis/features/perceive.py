@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +13,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from visavis.behaviour import Behaviour, Source
+from visavis.behaviour import Behaviour, Source, Word
 from visavis.channels import BLENDSHAPES, FPS, GROUPS, STANDARD
 from visavis.errors import InputError
+from visavis.features.attribute_maps import MAPS, with_attributes
 from visavis.features.attributes import complete
 from visavis.features.face import FaceObservation, FaceTracker, default_tracker
 from visavis.features.face_geometry import blendshapes_of
 from visavis.features.face_rest import rest_of
+from visavis.features.text import text_channel
 from visavis.features.trackers import FORMATS, is_table, read
+from visavis.features.words import read_words
 from visavis.media import MediaInfo, probe, video_frames
 
 logger = logging.getLogger("visavis")
@@ -42,6 +46,8 @@ def perceive(
     progress: Progress | None = None,
     keep_pixels: bool = False,
     fps: float | None = None,
+    transcript: str | Path | None = None,
+    attributes: str = "linear",
 ) -> Behaviour:
     """What the person in a video or sound file does, on the 25 fps clock.
 
@@ -71,10 +77,15 @@ def perceive(
         keep_pixels: add `pixels` [T, 3, 224, 224] in 0 to 255, a square around the followed
             face; a square whose edge leaves the picture repeats the picture's edge.
         fps: frames a second of a table whose own times are missing or wrong.
+        transcript: what is said, as .srt, .vtt or a recogniser's .json (`features.words`); becomes
+            the behaviour's words and the channel `text`.
+        attributes: the map from coefficients to attributes, "linear" (what corpora and scores use)
+            or "learned" (`features.attribute_maps`).
 
     Raises:
         InputError: the file cannot be read, or has neither a face nor sound; `keep_pixels` of a
-            film that is too long; an unknown channel in `speech`.
+            film that is too long; an unknown channel in `speech`; a transcript that is none; an
+            unknown map.
         MissingExtra: no tracker is installed: `pip install 'visavis[track]'`.
     """
     path = Path(source)
@@ -85,8 +96,41 @@ def perceive(
             + ", ".join(name for name in GROUPS["speech"] if name != "wav2vec2")
             + "."
         )
+    if attributes not in MAPS:
+        raise InputError(
+            f"there is no map {attributes!r} to attributes; choose {' or '.join(MAPS)}."
+        )
+    words = None if transcript is None else read_words(transcript)
     if is_table(path):
-        return _from_table(path, tracker, fps, speech, keep_pixels)
+        seen = _from_table(path, tracker, fps, speech, keep_pixels)
+    else:
+        seen = _from_media(path, tracker, fps, speech, keep_pixels, progress)
+    if attributes != "linear" and "blendshapes" in seen:
+        seen = with_attributes(seen, map=attributes)
+    return seen if words is None else _with_words(seen, words, str(transcript))
+
+
+def _with_words(seen: Behaviour, words: tuple[Word, ...], where: str) -> Behaviour:
+    """The behaviour with what is said in it."""
+    said = tuple(word for word in words if word.start_s < seen.duration_s)
+    if len(said) < len(words):
+        logger.warning(
+            "%s: %d of %d words begin after the recording's end and are left out.",
+            *(where, len(words) - len(said), len(words)),
+        )
+    spoken = seen.with_channels({"text": text_channel(said, seen.frames)})
+    return replace(spoken, words=said)
+
+
+def _from_media(
+    path: Path,
+    tracker: FaceTracker | str | Path | None,
+    fps: float | None,
+    speech: Sequence[str],
+    keep_pixels: bool,
+    progress: Progress | None,
+) -> Behaviour:
+    """What a film shows and sounds like."""
     if fps is not None:
         raise InputError(f"{path} tells its own times; fps is for tables of other trackers.")
     looker = None if tracker is None else _looking(tracker)
