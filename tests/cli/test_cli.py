@@ -110,7 +110,8 @@ def test_a_source_that_cannot_be_read_is_refused(
         (tmp_path / name).write_text("hello, I am no video\n" * 50)
     source = make(tmp_path)  # type: ignore[operator]
     out = tmp_path / "out"
-    for command in (("react", source, "-m", "mirror"), ("perceive", source)):
+    commands = [("react", source, "-m", "mirror"), ("perceive", source)]
+    for command in commands[:1] if source.is_dir() else commands:  # folders can be perceived
         refused(visavis(*command, "-o", out.with_suffix(".safetensors")), message)
     assert not list(tmp_path.glob("**/*.mp4.safetensors"))
 
