@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from benchmarks.peers.trans_vae import PublishedTransVAE
 from tests.people import COEFFICIENTS, batch, person
 from visavis.behaviour import Behaviour
 from visavis.errors import InputError, OfflineOnly
+from visavis.models._trans_vae_online import RECENT_S
 from visavis.models.trans_vae import TransVAE, TransVAEConfig
 from visavis.recipes import new_model
 
@@ -426,3 +428,56 @@ def test_a_few_steps_on_one_batch_lower_the_loss(objective: Any, online: bool) -
 def test_settings_that_do_not_fit_are_named(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         new_model("trans_vae", settings)
+
+
+# ------------------------------------------------------------------ what was heard lately (ours)
+
+
+def test_without_recency_there_is_nothing_of_it() -> None:
+    state = made(online=True).online.start(made(online=True), 2, 3)  # type: ignore[union-attr]
+    assert state.recent.shape == (2, 0, 16)
+    assert not any("recent" in n for n, _ in made(online=True).named_parameters())
+
+
+def test_recent_averages_are_those_of_a_plain_loop_whatever_the_windows() -> None:
+    model = made(online=True, recency=True)
+    branch = model.online
+    assert branch is not None and branch.recent is not None
+    x = features(20)
+    slow = torch.zeros(2, len(RECENT_S), 16)
+    wanted = []
+    for t in range(20):
+        for k, seconds in enumerate(RECENT_S):
+            keep = math.exp(-1 / (25 * seconds))
+            slow[:, k] = keep * slow[:, k] + (1 - keep) * x[:, t]
+        wanted.append(x[:, t] + branch.recent(slow.flatten(1)))
+    state, got = torch.zeros(2, len(RECENT_S), 16), []
+    for start, stop in ((0, 7), (7, 8), (8, 20)):
+        out, state = branch._lately(x[:, start:stop], state, None)
+        got.append(out)
+    torch.testing.assert_close(torch.cat(got, 1), torch.stack(wanted, 1), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(state, slow, atol=1e-5, rtol=1e-5)
+
+
+def test_a_stream_with_recency_equals_the_clip_and_a_snapshot_goes_on() -> None:
+    model = made(online=True, recency=True).eval()
+    speaker = person(40, seed=3)
+    whole = model.generate(speaker, 2, seeds=5)
+    session = model.session(2)
+    lane = session.open(seed=5)
+    first = session.step({lane: speaker.window(0, 19)})[lane]
+    lane = session.resume(session.snapshot(lane))
+    later = [session.step({lane: speaker.window(19, 40)})[lane], session.flush(lane)]
+    streamed = torch.cat([first["va"], *(p["va"] for p in later)], 1)
+    torch.testing.assert_close(streamed, whole["va"], atol=1e-5, rtol=1e-5)
+
+
+def test_recency_is_learnt() -> None:
+    model = made(online=True, recency=True, objective="appropriate")
+    data = batch(2, 16)
+    sum(v for n, v in model.loss(data).items() if not n.startswith("log/")).backward()  # type: ignore[union-attr]
+    branch = model.online
+    assert (
+        branch is not None and branch.recent is not None and branch.recent.weight.grad is not None
+    )
+    assert branch.recent.weight.grad.abs().sum() > 0

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from visavis.behaviour import Behaviour
+from visavis.channels import FPS
 from visavis.dyad import Persona
 from visavis.models._session import Conversation, WindowSession
 from visavis.nn.attention import DecoderLayer, EncoderLayer
@@ -63,13 +64,22 @@ class OnlineState:
     """The own last frame as a token, [B * K, C]."""
     filled: Tensor
     """int64 [B]: how many of the P past frames are real; they are the last ones."""
+    recent: Tensor
+    """Averages of the speaker's features over `RECENT_S`, [B, 3, C]; [B, 0, C] without them."""
+
+
+RECENT_S = (0.4, 1.0, 2.5)
+"""Time constants of what was heard lately, seconds: a listener answers after 0.4 to 1.4 s."""
 
 
 class OnlineBranch(nn.Module):
     """The layers that only the online model has (354,944 parameters more than offline)."""
 
-    def __init__(self, width: int, heads: int, dropout: float, past: int) -> None:
+    def __init__(
+        self, width: int, heads: int, dropout: float, past: int, *, recency: bool = False
+    ) -> None:
         super().__init__()
+        self.recent = nn.Linear(len(RECENT_S) * width, width, bias=False) if recency else None
         self.width, self.heads, self.past = width, heads, past
         self.fusion = nn.Linear(width + 58 + 25, width)
         self.past_token = nn.Linear(58, width)
@@ -91,6 +101,7 @@ class OnlineBranch(nn.Module):
             Past(empty, empty, empty, empty),
             tokens.new_zeros(clips * samples, self.width),
             counts,
+            tokens.new_zeros(clips, 0 if self.recent is None else len(RECENT_S), self.width),
         )
 
     def step(
@@ -114,6 +125,7 @@ class OnlineBranch(nn.Module):
         """
         clips, frames, _ = features.shape
         samples = len(state.last) // clips
+        features, recent = self._lately(features, state.recent, inside)
         features = features.repeat_interleave(samples, dim=0)
         mask = None if inside is None else inside.repeat_interleave(samples, dim=0)
 
@@ -139,6 +151,7 @@ class OnlineBranch(nn.Module):
             self._remembered(state.past, tokens),
             tokens[:, -1],
             (state.filled + frames).clamp(max=self.past),
+            recent,
         )
         shape = (clips, samples)
         channels = {
@@ -146,6 +159,24 @@ class OnlineBranch(nn.Module):
             "attributes": attributes.unflatten(0, shape),
         }
         return new, channels, distribution
+
+    def _lately(
+        self, features: Tensor, before: Tensor, inside: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Features [B, t, C] with what was heard lately added, and the averages at their end."""
+        if self.recent is None:
+            return features, before
+        keep = torch.exp(-1.0 / (torch.tensor(RECENT_S, device=features.device) * FPS))
+        frames = features.shape[1]
+        age = torch.arange(frames, device=features.device)
+        gap = (age[:, None] - age).clamp(min=0)
+        weights = (1 - keep)[:, None, None] * keep[:, None, None] ** gap
+        weights = torch.where(age[:, None] >= age, weights, 0.0).to(features.dtype)
+        seen = features if inside is None else torch.where(inside[..., None], features, 0.0)
+        fading = (keep[:, None] ** (age + 1)).to(features.dtype)
+        averages = torch.einsum("kts,bsc->btkc", weights, seen)
+        averages = averages + torch.einsum("kt,bkc->btkc", fading, before)
+        return features + self.recent(averages.flatten(2)), averages[:, -1]
 
     def _attended(self, model: TransVAE, fused: Tensor, mask: Tensor | None) -> RunningAttention:
         """The head's tokens over one window of [feature, own coefficients, own attributes]."""
@@ -249,6 +280,7 @@ class TransVAESession(WindowSession[OnlineState]):
 
     def state_tensors(self, state: OnlineState) -> dict[str, Tensor]:
         flat = {"window": state.window, "last": state.last, "filled": state.filled}
+        flat["recent"] = state.recent
         flat |= {f"past/{n}": x for n, x in state.past.tensors().items()}
         return flat | {f"prefix/{n}": x for n, x in state.prefix.tensors().items()}
 
@@ -262,6 +294,7 @@ class TransVAESession(WindowSession[OnlineState]):
             Past(**under("past/")),
             tensors["last"],
             tensors["filled"],
+            tensors["recent"],
         )
 
 
@@ -281,6 +314,7 @@ def _joined(states: Sequence[OnlineState]) -> OnlineState:
         Past.cat([s.past.each(padded) for s in states], 0),
         torch.cat([s.last for s in states]),
         torch.cat([s.filled for s in states]),
+        torch.cat([s.recent for s in states]),
     )
 
 
@@ -300,4 +334,5 @@ def _one(state: OnlineState, clip: slice, rows: slice) -> OnlineState:
         state.past.each(lambda x: x[rows, :, x.shape[2] - size :].clone()),
         state.last[rows].clone(),
         state.filled[clip],
+        state.recent[clip].clone(),
     )

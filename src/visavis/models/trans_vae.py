@@ -52,6 +52,10 @@ class TransVAEConfig(ReactionConfig):
     """Own past frames that an online window attends; longer conversations forget older ones."""
     redraw: int = Field(default=1, ge=0)
     """Online, windows between fresh draws of noise; 0 keeps one draw for the conversation."""
+    recency: bool = False
+    """Online, ours: add averages of what was heard lately to each frame's features. The published
+    head attends to the whole past without positions, and cannot tell what just happened from what
+    happened long ago (docs/models.md)."""
     objective: Literal["paper", "appropriate"] = "paper"
     """"paper": the paired listener alone, a diversity pooled over channels. "appropriate": every
     draw against the appropriate listener nearest to it, agreement in time beside the squared
@@ -147,7 +151,9 @@ class TransVAE(ReactionModel[TransVAEConfig]):
         self.to_attributes = nn.Sequential(
             nn.Linear(width + COEFFICIENTS, width), nn.Linear(width, ATTRIBUTES)
         )
-        self.online = OnlineBranch(width, heads, drop, config.past) if config.online else None
+        self.online: OnlineBranch | None = None
+        if config.online:
+            self.online = OnlineBranch(width, heads, drop, config.past, recency=config.recency)
 
     @property
     def inputs(self) -> tuple[str, ...]:
