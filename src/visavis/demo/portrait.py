@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visavis.channels import BLENDSHAPES, FPS
-from visavis.demo import _sculpt
-from visavis.demo._warp import draw
 from visavis.demo.performance import Performance, perform
 from visavis.errors import InputError, VisavisError, require
 from visavis.features.face_mediapipe import MediapipeTracker
 from visavis.features.face_pose import PIVOT_MM, Pose, fit_pose, matrix_of
+from visavis.render import portrait_shapes
+from visavis.render.portrait_warp import draw
 
 Doubles = NDArray[np.float64]
 Picture = NDArray[np.uint8]
@@ -104,9 +104,9 @@ class Portrait:
         self._texture = still.astype(np.float32)
         landmarks = _landmarks(size)
         self._pose = fit_pose(landmarks)
-        seen = _sculpt.flattened(self._pose.to_head(landmarks))
-        self._rest = _sculpt.neutral_of(seen)
-        self._basis = _sculpt.basis_of(self._rest)
+        seen = portrait_shapes.flattened(self._pose.to_head(landmarks))
+        self._rest = portrait_shapes.neutral_of(seen)
+        self._basis = portrait_shapes.basis_of(self._rest)
         self._build_mesh(landmarks)
         self._build_layers(landmarks)
 
@@ -135,9 +135,9 @@ class Portrait:
     def _skin(self, shapes: Doubles) -> Doubles:
         """Where the mesh takes its texture: a closing lid shows skin, not its stretched lashes."""
         at = self._texture_at.copy()
-        for side, upper in _sculpt.UPPER_LIDS.items():
+        for side, upper in portrait_shapes.UPPER_LIDS.items():
             blink = min(2.0 * shapes[BLENDSHAPES.index("eyeBlink" + side)], 1.0)
-            edge, fold = list(upper), list(_sculpt.LID_FOLDS[side])
+            edge, fold = list(upper), list(portrait_shapes.LID_FOLDS[side])
             at[edge] += 0.45 * blink * (at[fold] - at[edge])
         return at
 
@@ -187,7 +187,7 @@ class Portrait:
             [np.ones(len(face)), *(np.full(len(points), hold) for points, _, hold in groups)]
         )
         # the last ten points are irises: they belong to the eyeballs, which are layers
-        left_out = [*range(468, 478), *_sculpt.CROWDED]
+        left_out = [*range(468, 478), *portrait_shapes.CROWDED]
         used = np.delete(np.arange(len(self._texture_at)), left_out)
         triangles = used[Delaunay(self._texture_at[used]).simplices].astype(np.int64)
         middles = self._texture_at[triangles].mean(axis=1)
@@ -197,7 +197,11 @@ class Portrait:
         self._triangles = np.ascontiguousarray(triangles[~hole])
 
     def _loops(self) -> tuple[list[int], ...]:
-        return (_sculpt.mouth_loop(), _sculpt.eye_loop("Left"), _sculpt.eye_loop("Right"))
+        return (
+            portrait_shapes.mouth_loop(),
+            portrait_shapes.eye_loop("Left"),
+            portrait_shapes.eye_loop("Right"),
+        )
 
     def _build_layers(self, landmarks: Doubles) -> None:
         face = landmarks[:, :2] * [1, -1]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from visavis._jit import compiled
 
 _EDGE = 1e-6  # a pixel on a shared edge belongs to both triangles, so that no seam stays open
 
 
-@njit(cache=True)
+@compiled
 def draw(
     canvas: NDArray[np.float32],
     depth: NDArray[np.float32],
@@ -23,10 +24,12 @@ def draw(
     Args:
         points: [N, 3] corners in pixels, x right, y down, z towards the viewer.
         texture_at: [N, 2] where each corner lies in `texture` (x, y in pixels).
-        texture: float32 [h, w, 3].
+        texture: float32 [h, w, 3], or [h, w, 4] with an opacity in [0, 1] by which it is laid
+            over what is there.
     """
     height, width = depth.shape
     high, wide = texture.shape[0] - 1, texture.shape[1] - 1
+    opaque = texture.shape[2] == 3
     for m in range(triangles.shape[0]):
         a, b, c = triangles[m, 0], triangles[m, 1], triangles[m, 2]
         ax, ay, bx, by = points[a, 0], points[a, 1], points[b, 0], points[b, 1]
@@ -54,7 +57,28 @@ def draw(
                 s, t = min(max(s, 0.0), wide - 1e-3), min(max(t, 0.0), high - 1e-3)
                 i, j = int(s), int(t)
                 p, q = s - i, t - j
+                cover = 1.0
+                if not opaque:
+                    above = texture[j, i, 3] * (1 - p) + texture[j, i + 1, 3] * p
+                    under = texture[j + 1, i, 3] * (1 - p) + texture[j + 1, i + 1, 3] * p
+                    cover = above * (1 - q) + under * q
                 for k in range(3):
                     above = texture[j, i, k] * (1 - p) + texture[j, i + 1, k] * p
                     under = texture[j + 1, i, k] * (1 - p) + texture[j + 1, i + 1, k] * p
-                    canvas[y, x, k] = above * (1 - q) + under * q
+                    colour = above * (1 - q) + under * q
+                    canvas[y, x, k] = cover * colour + (1.0 - cover) * canvas[y, x, k]
+
+
+@compiled
+def halve(canvas: NDArray[np.float32], out: NDArray[np.uint8]) -> None:
+    """The mean of every two by two pixels of `canvas` [2H, 2W, 3] into `out` uint8 [H, W, 3]."""
+    for y in range(out.shape[0]):
+        for x in range(out.shape[1]):
+            for k in range(3):
+                mean = 0.25 * (
+                    canvas[2 * y, 2 * x, k]
+                    + canvas[2 * y, 2 * x + 1, k]
+                    + canvas[2 * y + 1, 2 * x, k]
+                    + canvas[2 * y + 1, 2 * x + 1, k]
+                )
+                out[y, x, k] = np.uint8(min(max(mean + 0.5, 0.0), 255.0))

@@ -2,8 +2,8 @@
 
 The portrait smiles with parted lips, so `neutral_of` first brings the mouth to rest. `basis_of`
 then gives each shape's full displacement there. The sizes are those of a conversational ARKit
-face (a jaw drops 22 mm, a smile lifts the corners 7 mm); shapes that the script does not use are
-left out, and moving them moves nothing.
+face (a jaw drops 22 mm, a smile lifts the corners 7 mm). Shapes that the demo's script does not use
+are in `more_shapes`, so that what was measured on the demo's portrait stays as it was.
 """
 
 from __future__ import annotations
@@ -58,16 +58,17 @@ def eye_loop(side: str) -> list[int]:
     return [outer, *UPPER_LIDS[side], inner, *reversed(LOWER_LIDS[side])]
 
 
-def neutral_of(smiling: Doubles) -> Doubles:
-    """Landmarks [478, 3] of the smiling portrait in the head's frame, mm -> with the mouth at rest.
+def neutral_of(smiling: Doubles, *, inward_mm: float = 5.0) -> Doubles:
+    """Landmarks [478, 3] of a smiling portrait in the head's frame, mm -> with the mouth at rest.
 
-    The corners come in and down, then the lips meet (more of the way from below).
+    The corners come in by `inward_mm` and down by three fifths of it (both near enough to the
+    corner), then the lips meet (more of the way from below).
     """
     rest = smiling.copy()
     for corner, inward in ((OUTER_CORNERS[0], 1.0), (OUTER_CORNERS[1], -1.0)):
         near = _near(smiling, smiling[corner], 17.0)
-        rest[:, 0] += near * inward * 5.0
-        rest[:, 1] -= near * 3.0
+        rest[:, 0] += near * inward * inward_mm
+        rest[:, 1] -= near * 0.6 * inward_mm
     upper, lower = list(INNER_UPPER), list(INNER_LOWER)
     meet = 0.65 * rest[upper, 1] + 0.35 * rest[lower, 1]
     ends = list(INNER_CORNERS)
@@ -112,6 +113,33 @@ def basis_of(rest: Doubles) -> Doubles:
     for side in ("Left", "Right"):
         _lids(rest, basis, side)
     return np.stack([basis[name] for name in BLENDSHAPES])
+
+
+def more_shapes(rest: Doubles, basis: Doubles) -> Doubles:
+    """`basis` [52, 478, 3] with what `basis_of` leaves out; the tongue stays in the mouth."""
+    more = {name: shape.copy() for name, shape in zip(BLENDSHAPES, basis, strict=True)}
+    upper, lower = _member((*INNER_UPPER, *_LIPS_UPPER)), _member((*INNER_LOWER, *_LIPS_LOWER))
+    lips = upper + lower
+    middle = (rest[INNER_CORNERS[0]] + rest[INNER_CORNERS[1]]) / 2
+    around = np.maximum(_near(rest, middle, 20.0), lips)
+    arch = _middle_of_lips(rest)
+    more["mouthClose"] = -0.9 * lower[:, None] * more["jawOpen"]
+    more["mouthClose"][:, 1] -= 2.5 * upper * arch
+    for side, out in (("Left", 1.0), ("Right", -1.0)):
+        half = _smooth((out * (rest[:, 0] - middle[0]) + 8.0) / 16.0)
+        near = _near(rest, rest[OUTER_CORNERS[1 if side == "Left" else 0]], 12.0)
+        more["mouth" + side][:, 0] = out * 7.0 * around
+        more["mouthPress" + side][:, 1] = half * arch * (1.6 * lower - 1.6 * upper)
+        more["mouthDimple" + side] = near[:, None] * np.array([out * 4.0, 0.5, -3.0])
+        cheek = _near(rest, rest[425 if side == "Left" else 205], 16.0)
+        more["cheekPuff"] += cheek[:, None] * np.array([out * 5.0, 0.0, 5.0])
+    more["mouthRollUpper"][:, 1] = -3.0 * upper * arch
+    more["mouthRollLower"][:, 1] = 3.0 * lower * arch
+    more["mouthShrugUpper"][:, 1] = 3.5 * upper * arch
+    chin = _near(rest, (rest[17] + rest[152]) / 2, 16.0)
+    more["mouthShrugLower"][:, 1] = np.maximum(3.5 * lower * arch, 3.5 * chin * (1.0 - upper))
+    more["jawForward"][:, 2] = -0.3 * more["jawOpen"][:, 1]
+    return np.stack([more[name] for name in BLENDSHAPES])
 
 
 def _jaw(rest: Doubles, basis: dict[str, Doubles]) -> None:
