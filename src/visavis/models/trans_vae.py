@@ -15,6 +15,7 @@ offline model builds and never calls (27,136 parameters), exists only online.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -25,7 +26,7 @@ from torch import Tensor, nn
 from visavis.behaviour import Behaviour
 from visavis.channels import GROUPS, STANDARD
 from visavis.dyad import Batch, Persona
-from visavis.models._base import STRICT, ReactionConfig, ReactionModel
+from visavis.models._base import STRICT, Objective, ReactionConfig, ReactionModel
 from visavis.models._trans_vae_losses import objective_terms
 from visavis.models._trans_vae_online import OnlineBranch, OnlineState, TransVAESession
 from visavis.nn.attention import DecoderLayer, sinusoid
@@ -332,6 +333,18 @@ class TransVAE(ReactionModel[TransVAEConfig]):
             if isinstance(self.face, FaceCoefficients):
                 face.write_to(self.face.scale)
             self.to_coefficients.bias.copy_(listener.mean)  # start from the average face
+
+    def objectives(self, stage: str = "main") -> tuple[Objective, ...]:
+        """One objective; that of the stage "mean", which learns when to move, asks no variety."""
+        (whole,) = super().objectives(stage)
+        if stage != "mean":
+            return (whole,)
+
+        def alike(batch: Batch) -> Mapping[str, Tensor]:
+            unasked = ("variety", "diversity")
+            return {n: x for n, x in self.loss(batch).items() if n not in unasked}
+
+        return (replace(whole, loss=alike),)
 
     def loss(self, batch: Batch) -> Mapping[str, Tensor]:
         features = self.encode(batch.speaker)
