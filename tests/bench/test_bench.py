@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import visavis as vv
-from visavis.bench import Bench, Results, begin, bench, rerun
+from visavis.bench import Bench, Results, begin, bench, rerun, trained
 from visavis.bench._clips import aligned, partition, pick
 from visavis.bench._table import tables
 from visavis.bench._write import escape_tex
@@ -207,6 +207,9 @@ def test_an_unknown_protocol_or_model_is_refused_before_any_work(tmp_path: Path)
     with pytest.raises(InputError, match="mirror"):
         bench(["miror"], at, speed=False)
     assert not (tmp_path / "results" / "rows").exists()
+    with pytest.raises(InputError, match="Did you mean 'oracle'"):
+        trained("orcale", at.clips.corpus, out=tmp_path / "other")
+    assert not (tmp_path / "other").exists()
 
 
 def test_whole_scripts_are_spread_over_the_split() -> None:

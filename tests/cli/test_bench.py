@@ -86,9 +86,11 @@ def test_mistakes_end_with_2_and_say_what_to_do(
         (["--corpus", "simulatd"], "simulated"),
         (["--split", "tst"], "test"),
         (["-p", "react2042"], "react2024"),
+        (["mirror", "--trained", "oracle"], "one model"),
         (["--row", "gt"], "--rerun"),
         (["--rerun", str(tmp_path / "none.json"), "--row", "gt"], "does not exist"),
     ):
         code, _, err = visavis(*SMALL, "-o", str(tmp_path / "results"), *words)
         assert code == 2, (words, err)
         assert said in err
+    assert not (tmp_path / "results").exists()  # nothing was begun

@@ -89,6 +89,7 @@ def test_a_corpus_loses_the_same_every_time_and_listeners_lose_nothing() -> None
         ({"face": 0.7, "speech": 0.7}, "at most 1, not 1.4"),
         ({"lost_frames": 0.0}, "at least 1 frame"),
         ({"fase": 0.5}, "Did you mean 'face'"),
+        ({"face": "half"}, "face must be a number, not 'half'"),
         ("face", "a mapping of its rates"),
     ],
 )

@@ -340,14 +340,26 @@ def test_bad_requests_are_refused_with_a_reason(dyads: SimulatedDyads) -> None:
         SimulatedDyads("test", frames=0)
     with pytest.raises(InputError, match="negative"):
         SimulatedDyads("test", seed=-1)
+    with pytest.raises(InputError, match=r"frames must be a whole number, not 30\.5"):
+        SimulatedDyads("test", frames=30.5)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="size must be a whole number, not '3'"):
+        SimulatedDyads("test", size="3")  # type: ignore[arg-type]
     with pytest.raises(IndexError, match="84 dyads"):
         dyads[84]
+    with pytest.raises(TypeError, match=r"one at a time.*corpus\.index"):
+        dyads[:2]  # type: ignore[index]
     with pytest.raises(InputError, match="not in this corpus"):
         dyads.listener("simulated-train-s0-00000")
     with pytest.raises(InputError, match="not in this corpus"):
         dyads.oracle("simulated-test-s0-00084", 1)
     with pytest.raises(InputError, match="at least one"):
         dyads.oracle(dyads[0], 0)
+
+
+def test_numbers_may_be_of_numpy() -> None:
+    plain, of_numpy = (SimulatedDyads("test", size=of(14), frames=of(10)) for of in (int, np.int64))
+    assert plain.fingerprint == of_numpy.fingerprint
+    assert of_numpy[np.int64(3)].id == plain[3].id
 
 
 @pytest.mark.parametrize("frames", [1, 2, 30])

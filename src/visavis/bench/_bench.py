@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visavis import pretrained
+from visavis import pretrained, recipes
 from visavis.bench import _clips, _fitted, _systems
 from visavis.bench._clips import Clips
 from visavis.bench._folder import Folder, opened
@@ -15,7 +15,7 @@ from visavis.bench._rows import Bars, Row, Wanted, made, no_bars
 from visavis.bench._systems import FITTED, LABELS, NAIVE, System
 from visavis.corpora._base import Oracle
 from visavis.corpora.simulated import SimulatedDyads
-from visavis.errors import InputError
+from visavis.errors import InputError, nearest
 
 if TYPE_CHECKING:
     from visavis.corpora._base import Corpus
@@ -176,6 +176,22 @@ def begin(
         gathered = _clips.gather(corpus, places, folder.cache, progress=report)
     asked = {"scripts": scripts, "dyads": dyads, "clips": clips, "train_clips": train_clips}
     return Bench(gathered, learning, folder, samples, seed, train_clips, asked, bars, keep)
+
+
+def known(names: Sequence[str]) -> None:
+    """Refuse what is neither a row's name nor a model, before anything is read or computed.
+
+    Raises:
+        InputError: nothing of one of these names; the nearest is told.
+    """
+    for name in names:
+        if name in LABELS:
+            continue
+        if "/" in name or Path(name).exists() or name in recipes.names():
+            pretrained.load(name)
+        else:
+            every = sorted({*LABELS, *pretrained.available()})
+            raise InputError(f"there is no model, folder or row {name!r}. {nearest(name, every)}")
 
 
 def version_of(corpus: Corpus) -> str:

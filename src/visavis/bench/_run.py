@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from visavis import corpora, pretrained
 from visavis.bench import _systems
-from visavis.bench._bench import Bench, begin
+from visavis.bench._bench import Bench, begin, known
 from visavis.bench._results import Results, finished
 from visavis.bench._rows import Bars, Row, Wanted, no_bars
 from visavis.bench._speed import measured
@@ -53,13 +53,14 @@ def bench(
             model reads what the corpus lacks.
     """
     wanted = [protocol_named(p).name for p in dict.fromkeys((*protocols, "corrected"))]
+    names = [m for m in models if isinstance(m, str)]
+    known(names)
     if isinstance(corpus, Bench):
         at = corpus
     elif out is None:
         raise InputError("give `out`, a results folder.")
     else:
         at = begin(corpus, out, **options)
-    names = [m for m in models if isinstance(m, str)]
     always = at.always()
     systems = at.named([*always, *(n for n in names if n not in always)])
     systems += [at.model(m) for m in models if not isinstance(m, str)]

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visavis.bench import _rows, _systems
-from visavis.bench._bench import Bench, begin
+from visavis.bench._bench import Bench, begin, known
 from visavis.bench._rows import Row, Wanted
 from visavis.bench._systems import NAIVE, System
 from visavis.errors import InputError
@@ -124,6 +124,8 @@ def trained(
         InputError: the corpus has no scripts or no oracle, or `out` is missing or of something
             else; MissingChannel: the corpus lacks what the model reads.
     """
+    if isinstance(model, str | Path):
+        known([str(model)])
     if isinstance(corpus, Bench):
         bench = corpus
     elif out is None:

@@ -13,7 +13,7 @@ from typing import Any
 import typer
 
 from visavis import corpora
-from visavis.bench._bench import Bench, begin
+from visavis.bench._bench import Bench, begin, known
 from visavis.bench._results import Results
 from visavis.bench._rows import Bars, Progress
 from visavis.bench._run import bench, described
@@ -65,10 +65,16 @@ def run(
         run_again(rerun, row, quiet=options.quiet, as_json=as_json)
         return
     if trained_name is not None:
+        if models:
+            raise InputError(
+                f"--trained tests one model, {trained_name!r}; {', '.join(models)} cannot stand "
+                "beside it. Run the command once for each."
+            )
         run_trained(trained_name, options, as_json=as_json)
         return
     for name in protocols:
         protocol_named(name)
+    known(models)
     at = opened(options)
     results = bench(models, at, protocols=protocols, speed=speed, source=_source(options, at))
     if as_json:
@@ -119,6 +125,7 @@ def _bars(quiet: bool) -> Bars:
 
 
 def run_trained(model: str, options: Options, *, as_json: bool) -> None:
+    known([model])
     found = trained(model, opened(options))
     if as_json:
         typer.echo(json.dumps(found.to_json()))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from numbers import Real
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,8 @@ class Dropout:
     Rates are probabilities of a clip. `Dropout.emc()` has the rates for training.
 
     Raises:
-        InputError: a rate outside [0, 1], rates that exceed 1 together, or a run below one frame.
+        InputError: what is no number, a rate outside [0, 1], rates that exceed 1 together, or a
+            run below one frame.
     """
 
     face: float = 0.0
@@ -47,6 +49,10 @@ class Dropout:
     """Of the clips that lose both, those where at no frame both are lost."""
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not isinstance(value, Real):
+                raise InputError(f"dropout: {field.name} must be a number, not {value!r}.")
         for name in ("face", "speech", "words", "intermittent", "both", "keep_one"):
             rate = getattr(self, name)
             if not 0.0 <= rate <= 1.0:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import operator
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
@@ -62,8 +63,8 @@ class SimulatedDyads:
         pixels: whether speakers have `pixels` [T, 3, 224, 224] too: 113 MB a clip of 30 s.
 
     Raises:
-        InputError: no such split or affect, a size or length that is not positive, a negative
-            seed, an impossible dropout, or pixels without a renderer.
+        InputError: no such split or affect, a size or length that is no positive whole number, a
+            seed that is negative or not whole, an impossible dropout, or pixels without a renderer.
     """
 
     name = "simulated"
@@ -85,7 +86,8 @@ class SimulatedDyads:
             raise InputError(f"unknown split {split!r}. {nearest(str(split), get_args(Split))}")
         if affect not in get_args(Affect):
             raise InputError(f"unknown affect {affect!r}. {nearest(str(affect), get_args(Affect))}")
-        size = SIZES[split] if size is None else size
+        size = SIZES[split] if size is None else _whole("size", size)
+        frames, seed = _whole("frames", frames), _whole("seed", seed)
         if size < 1 or frames < 1:
             raise InputError(f"size and frames must be positive, not {size} and {frames}.")
         if seed < 0:
@@ -130,7 +132,7 @@ class SimulatedDyads:
         """The dyad `index`; negative indices count from the end.
 
         Raises:
-            IndexError: there is no such dyad.
+            IndexError: there is no such dyad; TypeError: `index` is no whole number.
         """
         index = self._checked(index)
         world, cast = self._world, self._cast
@@ -268,6 +270,7 @@ class SimulatedDyads:
         Raises:
             InputError: the dyad is not of this corpus, or `n` is not positive.
         """
+        n, seed = _whole("n", n), _whole("seed", seed)
         if n < 1:
             raise InputError(f"the oracle draws at least one listener, not {n}.")
         return self._world.draw(self.index(dyad if isinstance(dyad, str) else dyad.id), n, seed)
@@ -288,6 +291,13 @@ class SimulatedDyads:
         return need(self.renderer)(shown, zlib.crc32(key.encode()))
 
     def _checked(self, index: int) -> int:
+        try:
+            index = operator.index(index)
+        except TypeError:
+            raise TypeError(
+                f"dyads are indexed by whole numbers, one at a time, but {index!r} came; for an id "
+                "there is `corpus.index(id)`."
+            ) from None
         if not -len(self) <= index < len(self):
             raise IndexError(
                 f"there is no dyad {index}: this {self.split} split has {len(self)} dyads, 0 to "
@@ -297,3 +307,11 @@ class SimulatedDyads:
 
     def _id(self, index: int) -> str:
         return f"simulated-{self.split}-s{self.seed}-{index:05d}"
+
+
+def _whole(name: str, value: int) -> int:
+    """A whole number, be it NumPy's."""
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise InputError(f"{name} must be a whole number, not {value!r}.") from None
