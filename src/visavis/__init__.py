@@ -5,8 +5,9 @@ The names below are loaded on first use, so that `import visavis` costs nothing.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from visavis._lazy import lazily
 
 if TYPE_CHECKING:
     from visavis.behaviour import Behaviour, Source, Word
@@ -69,13 +70,4 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    try:
-        home = _HOME[name]
-    except KeyError:
-        raise AttributeError(f"module 'visavis' has no attribute {name!r}") from None
-    return getattr(import_module(f"visavis.{home}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazily(__name__, _HOME, __all__)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from visavis._lazy import lazily
 
 if TYPE_CHECKING:
     from visavis.bench._bench import Bench, begin
@@ -27,13 +28,4 @@ _HOME = {
 __all__ = ["Bench", "Line", "Results", "System", "Trained", "begin", "bench", "rerun", "trained"]
 
 
-def __getattr__(name: str) -> Any:
-    try:
-        home = _HOME[name]
-    except KeyError:
-        raise AttributeError(f"module 'visavis.bench' has no attribute {name!r}") from None
-    return getattr(import_module(f"visavis.bench.{home}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazily(__name__, _HOME, __all__)

@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from visavis._lazy import lazily
 from visavis.errors import InputError, nearest
 
 if TYPE_CHECKING:
@@ -79,13 +80,4 @@ def load(name: str, split: str = "train", *, root: str | Path | None = None, **o
     return cls(root, split, **options) if entry.rooted else cls(split, **options)
 
 
-def __getattr__(name: str) -> Any:
-    try:
-        home = _HOME[name]
-    except KeyError:
-        raise AttributeError(f"module 'visavis.corpora' has no attribute {name!r}") from None
-    return getattr(import_module(f"visavis.corpora.{home}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazily(__name__, _HOME, __all__)
