@@ -246,12 +246,30 @@ def render(
     rasteriser: Annotated[
         str, typer.Option(help="numba, or moderngl (OpenGL; a GPU where there is one).")
     ] = "numba",
+    portrait: Annotated[
+        Path | None,
+        typer.Option(
+            help="A photograph of a face to animate instead of drawn heads.", show_default=False
+        ),
+    ] = None,
+    only: Annotated[
+        int | None, typer.Option(help="Only this listener, from 1.", show_default=False)
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Draw a behaviour: one person, or several listeners side by side."""
     from visavis.cli.render import run
 
-    run(reactions, out, beside=beside, size=size, rasteriser=rasteriser, quiet=quiet)
+    run(
+        reactions,
+        out,
+        beside=beside,
+        size=size,
+        rasteriser=rasteriser,
+        portrait=portrait,
+        only=only,
+        quiet=quiet,
+    )
 
 
 @app.command()

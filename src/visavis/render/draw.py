@@ -23,6 +23,7 @@ from visavis.render.text import greyed
 
 if TYPE_CHECKING:
     from visavis.behaviour import Behaviour
+    from visavis.render.portrait_renderer import FrameSource
 
 F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]
@@ -239,16 +240,23 @@ def draw_motion(
     size: int = 256,
     look: Look = DEFAULT,
     rasteriser: str = "numba",
+    portrait: FrameSource | None = None,
 ) -> U8:
-    """Frame `frame` of a motion, [size, size, 3] uint8; greyed with a mark if not known."""
-    picture = draw_head(
-        motion.blendshapes[frame],
-        motion.rotation[frame],
-        motion.translation[frame],
-        size=size,
-        look=look,
-        rasteriser=rasteriser,
-    )
+    """Frame `frame` of a motion, [size, size, 3] uint8; greyed with a mark if not known.
+
+    Drawn by `portrait` where there is one, else as a head in `look`.
+    """
+    if portrait is not None:
+        picture = portrait.picture(motion, frame, size)
+    else:
+        picture = draw_head(
+            motion.blendshapes[frame],
+            motion.rotation[frame],
+            motion.translation[frame],
+            size=size,
+            look=look,
+            rasteriser=rasteriser,
+        )
     return picture if motion.known[frame] else greyed(picture)
 
 

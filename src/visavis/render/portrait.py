@@ -21,7 +21,7 @@ from visavis.errors import InputError
 from visavis.features.face_pose import PIVOT_MM, matrix_of
 from visavis.render import portrait_shapes as shapes
 from visavis.render.motion import Motion
-from visavis.render.portrait_layers import TWO, Layer, eye_layers, mouth_layers
+from visavis.render.portrait_layers import TWO, Lashes, Layer, eye_layers, lashes, mouth_layers
 from visavis.render.portrait_mesh import mesh_of
 from visavis.render.portrait_photo import MARGIN, Photo, find_face, read_photo
 from visavis.render.portrait_warp import draw, halve
@@ -58,6 +58,7 @@ class Portrait:
         self._photo = photo
         self._mesh = mesh_of(photo.landmarks)
         self._mouth = mouth_layers(photo, self._mesh)
+        self._lashes = lashes(photo)
         self._plates: dict[int, tuple[F32, tuple[Layer, ...]]] = {}
         self._lock = threading.Lock()
 
@@ -136,9 +137,36 @@ class Portrait:
         points = self._placed(moved, turn, shift, mesh.hold, side)
         depth.fill(-np.inf)
         draw(canvas, depth, points, self._skin(values) * side + edge, mesh.triangles, texture)
+        for line in self._lashes:
+            self._draw_lashes(canvas, depth, line, values, points)
         out = np.empty((size, size, 3), np.uint8)
         halve(canvas, out)
         return out
+
+    def _draw_lashes(
+        self, canvas: F32, depth: F32, line: Lashes, values: Doubles, points: Doubles
+    ) -> None:
+        """Lashes over a closing lid: there from half closed, whole when closed."""
+        shut = (values[BLENDSHAPES.index("eyeBlink" + line.side)] - 0.5) * 2.0
+        if shut <= 0.0:
+            return
+        edge = points[list(line.edge)]
+        across = 1.3 * self._mesh.pose.scale * len(canvas)
+        down = np.zeros_like(edge)
+        down[:, 1] = across
+        count = len(edge)
+        strip = np.concatenate([edge - down, edge + down])
+        high, wide = line.texture.shape[0] - 1.0, line.texture.shape[1] - 1.0
+        along = np.linspace(0.0, wide, count)
+        at = np.concatenate([np.column_stack([along, np.full(count, y)]) for y in (0.0, high)])
+        i = np.arange(count - 1)
+        triangles = np.concatenate(
+            [np.stack([i, i + 1, i + 1 + count], 1), np.stack([i, i + 1 + count, i + count], 1)]
+        )
+        texture = line.texture.copy()
+        texture[..., 3] *= shut
+        depth.fill(-np.inf)
+        draw(canvas, depth, strip, at, triangles, texture)
 
     def picture(self, motion: Motion, frame: int, size: int) -> U8:
         """Frame `frame` of a motion, [size, size, 3] uint8 (`FrameSource`)."""

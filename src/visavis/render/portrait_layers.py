@@ -25,6 +25,8 @@ _PER_MM = 3.0  # pixels of the painted mouth
 _WIDE_MM, _UP_MM, _DOWN_MM = 46.0, 16.0, 40.0  # the painted patch around the middle of the mouth
 _BEHIND_MM = 9.0  # how far teeth lie behind the lips
 _PARTED_MM = 3.0  # from here the photograph's own teeth are used
+_LUMINANCE = np.array([0.299, 0.587, 0.114])
+_SKIN = np.array([205.0, 165.0, 145.0])  # of skin in daylight; its hue hardly differs by its tone
 TWO = np.array([(0, 1, 2), (0, 2, 3)], dtype=np.int64)
 """The triangles of a patch with four corners."""
 _JAW = BLENDSHAPES.index("jawOpen")
@@ -58,7 +60,7 @@ def mouth_layers(photo: Photo, mesh: Mesh) -> tuple[Layer, ...]:
     x, y = _patch()
     lit = _light(photo)
     tint = 0.0 if photo.grey else 1.0
-    plane = middle + [0.0, 0.0, line[:, 2].mean() - middle[2] - _BEHIND_MM]
+    plane = np.array([middle[0], middle[1], line[:, 2].mean() - _BEHIND_MM])
     still = np.zeros((len(BLENDSHAPES), 3))
     with_jaw = still.copy()
     with_jaw[_JAW] = [0.0, -19.0, -3.0]
@@ -72,7 +74,7 @@ def mouth_layers(photo: Photo, mesh: Mesh) -> tuple[Layer, ...]:
         (upper, 0.0, still),
     )
     return tuple(
-        Layer(_corners(plane + [0.0, 0.0, depth]), _ends(x), _toned(texture, tint), moves)
+        Layer(_corners(plane + np.array([0.0, 0.0, depth])), _ends(x), _toned(texture, tint), moves)
         for texture, depth, moves in painted
     )
 
@@ -122,6 +124,39 @@ def _eye(loop: list[int], side: str, mesh: Mesh, texture: F32, pixels: float) ->
     return Layer(head, at_corner, np.ascontiguousarray(cut, dtype=np.float32), moves)
 
 
+@dataclass(frozen=True)
+class Lashes:
+    """The dark line along an upper lid that a blink brings into view.
+
+    Attributes:
+        edge: indices along the lid, corner to corner.
+        texture: float32 [h, w, 4]: across the line from above to below, fainter to the ends.
+    """
+
+    side: str
+    edge: tuple[int, ...]
+    texture: F32
+
+
+def lashes(photo: Photo) -> tuple[Lashes, ...]:
+    """Both eyes' lash lines, in the darkest colour along the lids of the photograph."""
+    side = len(photo.plate) / (1 + 2 * MARGIN)
+    lines = []
+    for name, upper in shapes.UPPER_LIDS.items():
+        outer, inner = shapes.EYE_CORNERS[name]
+        edge = (outer, *upper, inner)
+        at = (photo.landmarks[list(upper), :2] * [1, -1] + MARGIN) * side
+        column, row = at.astype(int).clip(0, len(photo.plate) - 1).T
+        colours = photo.plate[row, column].astype(float)
+        dark = colours[np.argsort(colours.sum(axis=1))[:3]].mean(axis=0) * 0.6
+        down, along = np.meshgrid(np.linspace(0, 1, 24), np.linspace(0, 1, 64), indexing="ij")
+        cover = np.exp(-(((down - 0.55) / 0.2) ** 2)) * (1 - (2 * along - 1) ** 4)
+        colour = np.broadcast_to(dark, (*cover.shape, 3))
+        texture = np.concatenate([colour, 0.6 * cover[..., None]], axis=2)
+        lines.append(Lashes(name, edge, np.ascontiguousarray(texture, dtype=np.float32)))
+    return tuple(lines)
+
+
 def _patch() -> tuple[Doubles, Doubles]:
     """x (to the subject's left, so to the right in the picture) and y (up) of each pixel, mm."""
     across = round(2 * _WIDE_MM * _PER_MM)
@@ -134,7 +169,7 @@ def _patch() -> tuple[Doubles, Doubles]:
 
 def _corners(middle: Doubles) -> Doubles:
     ends = ((-_WIDE_MM, _UP_MM), (_WIDE_MM, _UP_MM), (_WIDE_MM, -_DOWN_MM), (-_WIDE_MM, -_DOWN_MM))
-    return np.array([middle + [x, y, 0.0] for x, y in ends])
+    return np.array([middle + np.array([x, y, 0.0]) for x, y in ends])
 
 
 def _ends(x: Doubles) -> Doubles:
@@ -142,21 +177,24 @@ def _ends(x: Doubles) -> Doubles:
     return np.array([(0.0, 0.0), (wide, 0.0), (wide, high), (0.0, high)])
 
 
-def _light(photo: Photo) -> float:
-    """How bright the face is: 1 where its bright skin has luminance 200."""
+def _light(photo: Photo) -> Doubles:
+    """[3] how light and how coloured the photograph is, told from its skin: 1 is daylight."""
     at = (photo.landmarks[:468, :2] * [1, -1] + MARGIN) / (1 + 2 * MARGIN) * len(photo.plate)
     column, row = at.astype(int).clip(0, len(photo.plate) - 1).T
-    bright = photo.plate[row, column].astype(float) @ [0.299, 0.587, 0.114]
-    return float(np.clip(np.percentile(bright, 75) / 190.0, 0.25, 1.1))
+    skin = np.percentile(photo.plate[row, column].astype(float), 70, axis=0) + 1.0
+    bright = float(np.clip(skin @ _LUMINANCE / 185.0, 0.25, 1.1))
+    cast = (skin / (skin @ _LUMINANCE)) / (_SKIN / (_SKIN @ _LUMINANCE))
+    light: Doubles = bright * np.clip(cast, 0.6, 1.6) ** 0.7
+    return light
 
 
-def _cavity(x: Doubles, y: Doubles, half: float, lit: float) -> Doubles:
+def _cavity(x: Doubles, y: Doubles, half: float, lit: Doubles) -> Doubles:
     deep = np.exp(-((x / (0.9 * half)) ** 2) - ((y + 9.0) / 13.0) ** 2)
     red = np.array([92.0, 38.0, 36.0]) - deep[..., None] * np.array([56.0, 26.0, 24.0])
     return np.concatenate([red * lit, np.ones((*x.shape, 1))], axis=2)
 
 
-def _upper_teeth(x: Doubles, y: Doubles, half: float, lit: float) -> Doubles:
+def _upper_teeth(x: Doubles, y: Doubles, half: float, lit: Doubles) -> Doubles:
     """Incisors to molars: an arch that rises and darkens to the sides."""
     edge = -4.2 + 3.6 * (x / (0.62 * half)) ** 2
     bite = 0.5 * np.abs(np.sin(np.pi * x / 8.3))
@@ -165,20 +203,20 @@ def _upper_teeth(x: Doubles, y: Doubles, half: float, lit: float) -> Doubles:
     gap = np.where(np.abs(x) < 0.8 * half, gap, 0.0)
     shade = 1.0 - 0.5 * (x / (0.86 * half)).clip(-1, 1) ** 2 - 0.14 * gap
     shade = shade * (0.98 - 0.30 * _step(y - 2.5, 5.0))
-    colour = np.array([222.0, 211.0, 196.0]) * (lit * shade)[..., None]
+    colour = np.array([236.0, 226.0, 212.0]) * lit * shade[..., None]
     return np.concatenate([colour, cover[..., None]], axis=2)
 
 
-def _lower(x: Doubles, y: Doubles, half: float, lit: float) -> Doubles:
+def _lower(x: Doubles, y: Doubles, half: float, lit: Doubles) -> Doubles:
     """Tongue behind the lower teeth, as they lie with the jaw closed."""
-    top = 1.5 - 5.0 * (x / (0.7 * half)) ** 2
+    top = 6.0 - 6.0 * (x / (0.7 * half)) ** 2
     tongue = _step(top - y, 3.5) * _step(0.75 * half - np.abs(x), 5.0)
     groove = 0.16 * np.exp(-((x / 1.8) ** 2))
-    pink = np.array([176.0, 92.0, 90.0]) * (lit * (0.80 - groove - 0.02 * np.abs(x)))[..., None]
-    teeth_top = -4.2 - 2.6 * (x / (0.6 * half)) ** 2 - 0.35 * np.abs(np.sin(np.pi * x / 5.4))
+    pink = np.array([176.0, 92.0, 90.0]) * lit * (0.80 - groove - 0.02 * np.abs(x))[..., None]
+    teeth_top = -2.4 - 2.6 * (x / (0.6 * half)) ** 2 - 0.35 * np.abs(np.sin(np.pi * x / 5.4))
     teeth = _step(teeth_top - y, 0.8) * _step(0.72 * half - np.abs(x), 3.0)
     shade = 0.76 - 0.42 * (x / (0.72 * half)).clip(-1, 1) ** 2
-    ivory = np.array([214.0, 203.0, 188.0]) * (lit * shade)[..., None]
+    ivory = np.array([214.0, 203.0, 188.0]) * lit * shade[..., None]
     colour = pink + teeth[..., None] * (ivory - pink)
     cover = np.maximum(0.9 * tongue, teeth)
     return np.concatenate([colour, cover[..., None]], axis=2)
@@ -216,7 +254,7 @@ def _with_own_teeth(
 
 def _toned(texture: Doubles, tint: float) -> F32:
     """Colours of a painted texture taken out for a grey photograph."""
-    grey = (texture[..., :3] @ [0.299, 0.587, 0.114])[..., None]
+    grey = (texture[..., :3] @ _LUMINANCE)[..., None]
     texture = texture.copy()
     texture[..., :3] = grey + tint * (texture[..., :3] - grey)
     return np.ascontiguousarray(texture, dtype=np.float32)

@@ -27,6 +27,7 @@ OVAL = (
 """Mesh points around the face, clockwise from the forehead."""
 
 _POINTS = 478
+_OPEN = 0.35  # of jawOpen, while triangles are laid
 _STEP = 0.045  # of the square's side, between points outside the face
 _RINGS_MM = (4.0, 10.0, 18.0, 28.0)
 _HEAD_MM = np.array([92.0, 112.0])  # half axes of what moves with the skull, hair included
@@ -103,7 +104,14 @@ def mesh_of(landmarks: Doubles) -> Mesh:
 def _less_deep(pose: Pose, landmarks: Doubles) -> Doubles:
     """Landmarks in the head's frame, the sides' depth held back; in the photograph they stay."""
     head = pose.to_head(landmarks)
-    deeper = (shapes.flattened(head) - head) @ pose.matrix[2] * pose.scale
+    flat = shapes.flattened(head)
+    # near the outline the mesh falls away so steeply that a turn would crumple it: even it out
+    apart = np.linalg.norm(head[:, None, :2] - head[None, :468, :2], axis=2)
+    near = np.exp(-((apart / 10.0) ** 2))
+    even = near @ flat[:468, 2] / near.sum(axis=1)
+    rim = np.exp(-((apart[:, list(OVAL)].min(axis=1) / 14.0) ** 2))
+    flat[:, 2] += rim * (even - flat[:, 2])
+    deeper = (flat - head) @ pose.matrix[2] * pose.scale
     return pose.to_head(landmarks + np.column_stack([np.zeros((len(head), 2)), deeper]))
 
 
@@ -117,7 +125,7 @@ def _outside(pose: Pose, landmarks: Doubles, seen: Doubles) -> Doubles:
     oval = landmarks[list(OVAL), :2]
     middle = oval.mean(axis=0)
     outward = (oval - middle) / np.linalg.norm(oval - middle, axis=1, keepdims=True)
-    rings = [(oval + mm * pose.scale * outward)[i % 2 :: 2] for i, mm in enumerate(_RINGS_MM)]
+    rings = [oval + mm * pose.scale * outward for mm in _RINGS_MM]
     count = round((1 + 2 * MARGIN) / _STEP) + 1
     steps = np.linspace(-MARGIN, 1 + MARGIN, count)
     x, y = np.meshgrid(steps, -steps)
@@ -160,17 +168,17 @@ def _triangles(pose: Pose, rest: Doubles, basis: Doubles) -> NDArray[np.int64]:
     """Triangles [M, 3] over the plate, laid with mouth and eyes open so that none bridges them."""
     spatial = require("scipy.spatial", extra="track")
     opened = rest.copy()
-    for name, weight in (("jawOpen", 0.7), ("eyeWideLeft", 1.0), ("eyeWideRight", 1.0)):
+    for name, weight in (("jawOpen", _OPEN), ("eyeWideLeft", 1.0), ("eyeWideRight", 1.0)):
         opened += weight * basis[BLENDSHAPES.index(name)]
     shown = _shown(pose, opened)[:, :2]
-    left_out = [*range(468, 478), *shapes.CROWDED]  # irises are layers behind the mesh
-    used = np.delete(np.arange(len(shown)), left_out)
+    used = np.delete(np.arange(len(shown)), range(468, 478))  # irises are layers behind the mesh
     triangles = used[spatial.Delaunay(shown[used]).simplices].astype(np.int64)
     middles = shown[triangles].mean(axis=1)
     hole = np.zeros(len(triangles), dtype=bool)
     for loop in loops():
         hole |= inside(middles, shown[loop])
-    return triangles[~hole]
+    kept: NDArray[np.int64] = triangles[~hole]
+    return kept
 
 
 def inside(points: Doubles, loop: Doubles) -> NDArray[np.bool_]:

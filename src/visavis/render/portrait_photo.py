@@ -135,7 +135,7 @@ def find_face(picture: U8, tracker: FaceTracker | None = None, *, name: str = "i
     if again is not None and _same(again / whole, first, left, top, side):
         landmarks = again / whole + [-MARGIN, MARGIN, 0.0]
     else:
-        landmarks = (first + [-left, top, 0.0]) / side
+        landmarks = (first + np.array([-left, top, 0.0])) / side
     return Photo(plate, landmarks)
 
 
@@ -192,7 +192,8 @@ def _plate(picture: U8, left: float, top: float, side: float) -> U8:
 def _mirrored(index: NDArray[Any], count: int) -> NDArray[np.int64]:
     """Indices beyond 0 to count - 1 folded back inside."""
     folded = np.mod(index, 2 * count)
-    return np.where(folded < count, folded, 2 * count - 1 - folded).astype(np.int64)
+    back: NDArray[np.int64] = np.where(folded < count, folded, 2 * count - 1 - folded)
+    return back
 
 
 def _scaled(picture: U8, longer: int) -> tuple[U8, float]:

@@ -123,6 +123,10 @@ def more_shapes(rest: Doubles, basis: Doubles) -> Doubles:
     middle = (rest[INNER_CORNERS[0]] + rest[INNER_CORNERS[1]]) / 2
     around = np.maximum(_near(rest, middle, 20.0), lips)
     arch = _middle_of_lips(rest)
+    # an open mouth is round: its lower lip hangs less towards the corners
+    hang = np.where(lower > 0, 0.25 + 0.75 * arch**0.6, 1.0)
+    hang[list(INNER_CORNERS)] = 1.0
+    more["jawOpen"][:, 1:] *= hang[:, None]
     more["mouthClose"] = -0.9 * lower[:, None] * more["jawOpen"]
     more["mouthClose"][:, 1] -= 2.5 * upper * arch
     for side, out in (("Left", 1.0), ("Right", -1.0)):

@@ -20,6 +20,7 @@ from visavis.render.video import look_of
 
 if TYPE_CHECKING:
     from visavis.behaviour import Behaviour
+    from visavis.render.portrait_renderer import FrameSource
 
 U8 = NDArray[np.uint8]
 
@@ -71,6 +72,7 @@ def film_strip(
     *,
     size: int = 256,
     labels: Sequence[str] | None = None,
+    portrait: FrameSource | None = None,
 ) -> Path:
     """Reactions over time in a PNG: a row a person (the speaker first), a column a moment.
 
@@ -81,6 +83,7 @@ def film_strip(
         times: moments in seconds; six evenly spread by default.
         size: pixels along a side of each picture.
         labels: K names of rows.
+        portrait: draws the listeners instead of the drawn heads: `Portrait.from_photo(...)`.
 
     Raises:
         MissingChannel: there are no blendshapes.
@@ -112,7 +115,8 @@ def film_strip(
     for name, clip, look in rows:
         for t in times:
             frame = min(int(t * reactions.fps), len(clip) - 1)
-            pictures.append(draw_motion(clip, frame, size=size, look=look))
+            own = portrait if look is not LOOK else None
+            pictures.append(draw_motion(clip, frame, size=size, look=look, portrait=own))
             captions.append(f"{name}  {t:.1f} s")
     return contact_sheet(pictures, path, captions, columns=len(times))
 

@@ -21,6 +21,7 @@ from visavis.render.text import greyed
 
 if TYPE_CHECKING:
     from visavis.behaviour import Behaviour
+    from visavis.render.portrait_renderer import FrameSource
 
 U8 = NDArray[np.uint8]
 
@@ -39,6 +40,7 @@ def render_video(
     progress: Callable[[int, int | None], None] | None = None,
     labels: Sequence[str] | None = None,
     rasteriser: str = "numba",
+    portrait: FrameSource | None = None,
 ) -> Path:
     """Draw reactions, beside the speaker if given, into an mp4 (H.264, AAC).
 
@@ -55,6 +57,7 @@ def render_video(
         progress: called with (pictures done, pictures in all or None).
         labels: K captions; "listener 1" and so on by default.
         rasteriser: "numba", or "moderngl" for OpenGL.
+        portrait: draws the listeners instead of the drawn heads: `Portrait.from_photo(...)`.
 
     Returns:
         The path.
@@ -88,7 +91,9 @@ def render_video(
     )
     with film:
         for done, picture in enumerate(
-            _pictures(clips, shown, layout, panels.captions(len(clips), labels), rasteriser),
+            _pictures(
+                clips, shown, layout, panels.captions(len(clips), labels), rasteriser, portrait
+            ),
             start=1,
         ):
             film.write(picture)
@@ -130,6 +135,7 @@ def _pictures(
     layout: panels.Layout,
     captions: Sequence[str],
     rasteriser: str,
+    portrait: FrameSource | None,
 ) -> Iterator[U8]:
     """Whole pictures, one a frame. Heads are drawn ahead on a few threads; numba lets them run.
 
@@ -146,7 +152,13 @@ def _pictures(
             heads = _Here() if rasteriser == "moderngl" else pool
             return [
                 heads.submit(
-                    draw_motion, clip, frame, size=size, look=look_of(i), rasteriser=rasteriser
+                    draw_motion,
+                    clip,
+                    frame,
+                    size=size,
+                    look=look_of(i),
+                    rasteriser=rasteriser,
+                    portrait=portrait,
                 )
                 for i, clip in enumerate(clips)
             ]
