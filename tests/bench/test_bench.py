@@ -150,6 +150,30 @@ def test_a_row_is_made_again_from_the_json_alone(results: tuple[Results, Path]) 
     assert again["scores"] == stored["scores"]
 
 
+def test_speakers_with_dropouts_and_a_folder_nearby_are_found_again_from_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from visavis import pretrained
+
+    monkeypatch.chdir(tmp_path)
+    pretrained.save(vv.load("mirror"), "mine")
+    corpus = SimulatedDyads("test", size=28, frames=80, audio=False, dropout={"face": 0.5})
+    bench(
+        [Path("mine")], corpus, out="results", scripts=2, dyads=2, samples=2, train_clips=4,
+        speed=False,
+    )  # fmt: skip
+    monkeypatch.chdir("/")
+    found = Results.load(tmp_path / "results" / "results.json")
+    (mine,) = [row for row in found.rows if row["kind"] == "model"]
+    stored, again = rerun(found, mine["name"])
+    assert again["scores"] == stored["scores"]
+
+
+def test_a_name_in_place_of_a_list_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"a list, \['mirror'\]"):
+        bench("mirror", SimulatedDyads("test", size=2), out=tmp_path / "results")
+
+
 def test_an_unknown_row_names_the_nearest(results: tuple[Results, Path]) -> None:
     found, _ = results
     with pytest.raises(InputError, match="Did you mean 'oracle'"):

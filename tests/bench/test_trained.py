@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from visavis.bench import Bench, System, Trained, begin, trained
 from visavis.bench._score import elsewhere
@@ -91,13 +91,27 @@ def test_a_second_model_finds_what_both_need_in_the_folder(bench: Bench) -> None
     assert all(after[name] == when for name, when in before.items() if name != "second.json")
 
 
-def test_initial_weights_are_lines_of_their_own(bench: Bench) -> None:
+def test_initial_weights_are_lines_of_their_own_and_cost_two_samples(tmp_path: Path) -> None:
     from visavis import recipes
 
-    model = recipes.build(recipes.read("trans_vae_online"))
-    assert torch.is_tensor(next(model.parameters()))
+    recipe = recipes.read("trans_vae_online", changes=["model.width=16"])
+    model = recipes.build(recipe)
+    corpus = SimulatedDyads("test", size=28, frames=150)
+    found = trained(
+        model, corpus, out=tmp_path / "out", scripts=2, dyads=3, samples=3, train_clips=8
+    )
+    lines = [line for line in found.lines if "its initial weights" in line.what]
+    assert [line.what.split()[0] for line in lines] == ["FRCorr", "FRDist"]
+    assert all(line.passed is not None for line in lines)
+    (row,) = (tmp_path / "out" / "rows").glob("initial-trans_vae_online-*.json")
+    assert json.loads(row.read_text("utf-8"))["system"]["samples"] == 2
+
+
+def test_a_model_that_reads_what_is_not_there_is_refused(bench: Bench) -> None:
+    from visavis import recipes
+
     with pytest.raises(InputError, match="mfcc78"):
-        trained(model, bench)  # made without audio
+        trained(recipes.build(recipes.read("trans_vae_online")), bench)  # made without audio
 
 
 def test_clips_of_one_script_cannot_be_tested(tmp_path: Path) -> None:

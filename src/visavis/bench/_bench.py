@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from visavis.models._base import ReactionModel
 
 SAMPLES = 10
+INITIAL_SAMPLES = 2
+"""Of a model's initial weights: only FRCorr and FRDist are taken of them, means over samples, and
+two cost a fifth of ten."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class Bench:
             self.clips,
             self.folder,
             wanted,
-            samples=self.samples,
+            samples=system.samples or self.samples,
             bars=self.bars,
             keep=self.keep,
         )
@@ -101,7 +104,9 @@ class Bench:
                 learned.get(name) or pretrained.load(name),
                 clips, samples, seed, name=name, label=LABELS[name], kind="naive", about=about,
             )  # fmt: skip
-        return self.model(pretrained.load(name), source=name)
+        bundled = name in recipes.names() or not Path(name).is_dir()
+        source = name if bundled else str(Path(name).resolve())  # found again from anywhere
+        return self.model(pretrained.load(name), source=source)
 
     def model(self, model: ReactionModel[Any], *, source: str | None = None) -> System:
         """A model's system; its row is named by name and fingerprint of the weights."""
@@ -109,17 +114,17 @@ class Bench:
         return _systems.of_model(model, self.clips, self.samples, self.seed, about=about)
 
     def initial(self, model: ReactionModel[Any]) -> System:
-        """The same model with its own initial weights."""
+        """The same model with its own initial weights, which answers with `INITIAL_SAMPLES`."""
         fresh = _fitted.initial(model, self.train, clips=self.train_clips)
         mark = _systems.fingerprint(fresh)
-        return _systems.of_model(
-            fresh,
-            self.clips,
-            self.samples,
-            self.seed,
+        samples = min(INITIAL_SAMPLES, self.samples)
+        system = _systems.of_model(
+            fresh, self.clips, samples, self.seed,
             name=f"initial-{model.name}-{mark[:8]}",
             label=f"{model.name}, initial weights",
-        )
+            about={"samples": samples},
+        )  # fmt: skip
+        return replace(system, samples=samples)
 
 
 def begin(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def bench(
-    models: Sequence[str | ReactionModel[Any]],
+    models: Sequence[str | Path | ReactionModel[Any]],
     corpus: Corpus | Bench,
     *,
     out: str | Path | None = None,
@@ -53,7 +54,9 @@ def bench(
             model reads what the corpus lacks.
     """
     wanted = [protocol_named(p).name for p in dict.fromkeys((*protocols, "corrected"))]
-    names = [m for m in models if isinstance(m, str)]
+    if isinstance(models, str):
+        raise InputError(f"models came as the text {models!r}; give a list, [{models!r}].")
+    names = [str(m) for m in models if isinstance(m, str | Path)]
     known(names)
     if isinstance(corpus, Bench):
         at = corpus
@@ -63,7 +66,7 @@ def bench(
         at = begin(corpus, out, **options)
     always = at.always()
     systems = at.named([*always, *(n for n in names if n not in always)])
-    systems += [at.model(m) for m in models if not isinstance(m, str)]
+    systems += [at.model(m) for m in models if not isinstance(m, str | Path)]
     rows = [_row(at, system, wanted, speed=speed) for system in systems]
     results = finished(
         rows,
@@ -94,6 +97,7 @@ def described(corpus: Corpus) -> dict[str, Any]:
     if isinstance(corpus, SimulatedDyads):
         names = ("frames", "seed", "audio", "affect")
         options = {"size": len(corpus), **{name: getattr(corpus, name) for name in names}}
+        options["dropout"] = None if corpus.dropout is None else asdict(corpus.dropout)
         about["options"] = options
     return about
 

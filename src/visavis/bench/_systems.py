@@ -62,6 +62,8 @@ class System:
     about: Mapping[str, Any] = field(default_factory=dict)
     """What makes the row again: model, settings, fingerprint of the weights, where from."""
     model: ReactionModel[Any] | None = None
+    samples: int | None = None
+    """How many it draws a clip; None: as many as the bench asks for."""
 
 
 def ground_truth(clips: Clips) -> System:
