@@ -14,6 +14,7 @@ import pytest
 import visavis as vv
 from visavis.bench import Bench, Results, begin, bench, rerun, trained
 from visavis.bench._clips import aligned, partition, pick
+from visavis.bench._rows import Wanted
 from visavis.bench._table import tables
 from visavis.bench._write import escape_tex
 from visavis.corpora import SimulatedDyads
@@ -148,6 +149,20 @@ def test_a_row_is_made_again_from_the_json_alone(results: tuple[Results, Path]) 
     _, out = results
     stored, again = rerun(Results.load(out / "results.json"), "nn_motion")
     assert again["scores"] == stored["scores"]
+
+
+def test_reactions_that_other_code_made_are_not_gone_on_with(tmp_path: Path) -> None:
+    at = small(tmp_path / "results", keep=True)
+    (system,) = at.named(["random"])
+    at.row(system, Wanted(jerk=True))
+    folder = at.folder.predictions("random")
+    part = folder / "00000.safetensors"
+    first = part.stat().st_mtime_ns
+    at.row(system, Wanted(realism=True))
+    assert part.stat().st_mtime_ns == first
+    (folder / "made-by.txt").write_text("0.0.1+f00, 2 samples\n", "utf-8")
+    at.row(system, Wanted(shuffled=True))
+    assert part.stat().st_mtime_ns > first
 
 
 def test_speakers_with_dropouts_and_a_folder_nearby_are_found_again_from_anywhere(

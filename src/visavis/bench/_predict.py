@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from visavis.bench._clips import Clips, Real
+from visavis.bench._folder import code_version
 from visavis.bench._systems import System
 from visavis.files import atomic_path
 
@@ -47,10 +48,14 @@ class Predictions:
 def predict(
     system: System, clips: Clips, folder: Path, samples: int, progress: Progress | None = None
 ) -> Predictions:
-    """Let `system` answer all clips; files that are there already are not made again."""
+    """Let `system` answer all clips; files that this code made already are not made again."""
     from safetensors.torch import save_file
 
+    made_by, now = folder / "made-by.txt", f"{code_version()}, {samples} samples\n"
+    if folder.is_dir() and not (made_by.is_file() and made_by.read_text("utf-8") == now):
+        shutil.rmtree(folder)  # a run of other code was interrupted: the two do not belong together
     folder.mkdir(parents=True, exist_ok=True)
+    made_by.write_text(now, "utf-8")
     for first in range(0, len(clips), CHUNK):
         numbers = range(first, min(first + CHUNK, len(clips)))
         path = folder / _part(first)

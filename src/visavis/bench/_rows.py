@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -61,10 +62,7 @@ def made(
         if not keep:  # of a run that ended between the row and the deletion
             shutil.rmtree(folder.predictions(system.name), ignore_errors=True)
         if row["code"] != code_version():
-            log.warning(
-                "%s was made by other code (%s; now %s). Delete %s to make it again.",
-                system.label, row["code"], code_version(), folder.row(system.name),
-            )  # fmt: skip
+            _warn_once(row["code"], str(folder.row(system.name).parent))
         return row
     row["code"] = code_version()
     began = time.perf_counter()
@@ -91,6 +89,14 @@ def made(
     if not keep:
         predictions.forget()
     return row
+
+
+@lru_cache(maxsize=64)
+def _warn_once(code: str, rows: str) -> None:
+    log.warning(
+        "some rows were made by other code (%s; now %s) and are kept. To make them again, delete "
+        "their files in %s.", code, code_version(), rows,
+    )  # fmt: skip
 
 
 def _begun(system: System) -> Row:
