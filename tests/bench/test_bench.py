@@ -281,3 +281,11 @@ def test_speed_and_memory_are_measured_in_a_process_of_its_own() -> None:
     assert fps is not None
     assert drawn is not None
     assert 0 < drawn < fps
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux tells")
+def test_memory_is_the_growth_at_the_peak_even_if_it_is_given_back() -> None:
+    from visavis.bench._speed import _grown
+
+    grown = [_grown(lambda mib=mib: np.ones(mib << 17).sum()) for mib in (64, 16)]
+    assert grown == [pytest.approx(64, abs=4), pytest.approx(16, abs=4)]
