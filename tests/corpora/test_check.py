@@ -44,7 +44,7 @@ def test_a_made_corpus_is_found_out_sound_and_cached(made: Path, tmp_path: Path,
     steps: list[tuple[int, int | None]] = []
     found = check(root, progress=lambda done, total: steps.append((done, total)))
     assert (found.corpus, found.sound, found.findings) == (name, True, ())
-    assert set(found.splits) == ({"train"} if name == "folder" else {"train", "val"})
+    assert set(found.splits) == {"train", "val"}
     total = sum(found.splits.values())
     assert steps[-1] == (total, total)
     corpus = load(name, "train", root=root)

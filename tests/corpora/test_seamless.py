@@ -82,7 +82,7 @@ def test_ids_of_participants_and_of_actors_are_read(id: str) -> None:
 
 def test_tars_give_what_folders_give(whole: Path, dyads: SimulatedDyads, tmp_path: Path) -> None:
     write_seamless(dyads, tmp_path, packed=True)
-    tars, folders = silent(tmp_path), silent(whole)
+    tars, folders = silent(tmp_path, faces=None), silent(whole, faces=None)
     assert not list((tmp_path / "improvised").rglob("*.npz"))
     assert tars.ids == folders.ids
     for i in (0, 2 * SIZE - 1):
@@ -146,10 +146,10 @@ def test_emotions_come_in_our_order_and_invalid_frames_are_absent(root: Path) ->
 
 
 def test_what_is_undocumented_keeps_names_of_its_own(whole: Path) -> None:
-    who = silent(whole)[0].listener
+    who = silent(whole, faces=None)[0].listener
     assert set(who.layout.names) == {"va", "expression", "fau", "head_rotation", "gaze"}
     assert who["fau"].shape == (FRAMES, 24)
-    assert silent(whole, extra=())[0].listener.layout.names == ("va", "expression")
+    assert silent(whole, faces=None, extra=())[0].listener.layout.names == ("va", "expression")
     with pytest.raises(InputError, match="no channel 'au'"):
         silent(whole, extra=("au",))
 
@@ -270,7 +270,7 @@ def test_the_same_file_in_two_archives_is_used_once(root: Path) -> None:
 
 def test_faces_that_were_not_perceived_are_asked_for(root: Path) -> None:
     with pytest.raises(InputError, match="needs a place"):
-        silent(root, perceive=True)
+        silent(root, perceive=True, faces=None)
     with pytest.raises(InputError, match="nor is there a film"):
         silent(root, faces=root / "nowhere")[0]
     film = first(root, "npz").with_suffix(".mp4")

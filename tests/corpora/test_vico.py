@@ -42,7 +42,7 @@ def fits(root: Path) -> list[Path]:
 
 
 def test_coefficients_of_another_model_keep_names_of_their_own(whole: Path) -> None:
-    who = silent(whole)[0].listener
+    who = silent(whole, faces=None)[0].listener
     assert who.layout.names == ("bfm_expression", "bfm_angle", "bfm_translation")
     assert who["bfm_expression"].shape == (FRAMES, 64)
     seen = silent(whole, faces="beside")[0].listener
@@ -114,7 +114,7 @@ def test_two_files_of_one_name_are_refused(root: Path) -> None:
 def test_films_alone_ask_for_coefficients_or_perception(root: Path) -> None:
     shutil.rmtree(root / "recons")
     with pytest.raises(InputError, match="no coefficients"):
-        silent(root)
+        silent(root, faces=None)
     assert silent(root, faces="beside")[0].listener.has("blendshapes")
     shutil.rmtree(root / "videos")
     with pytest.raises(InputError, match="no usable clip"):

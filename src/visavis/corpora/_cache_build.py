@@ -16,6 +16,7 @@ import shutil
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -71,7 +72,10 @@ def together(corpus: Corpus, size: int) -> tuple[tuple[int, ...], ...]:
     """Shards of `size` places; dyads that are parsed from the same files come side by side.
 
     So the two views of one clip (who speaks, who listens) share a shard, which stores it once.
+    Files behind more dyads than a shard holds (an index, labels) bring nobody together.
     """
+    sources = [sources_of(corpus, i) for i in range(len(corpus))]
+    uses = Counter(path for paths in sources for path in paths)
     group: dict[Path, int] = {}
     parent = list(range(len(corpus)))
 
@@ -82,7 +86,9 @@ def together(corpus: Corpus, size: int) -> tuple[tuple[int, ...], ...]:
         return i
 
     for i in range(len(corpus)):
-        for path in sources_of(corpus, i):
+        for path in sources[i]:
+            if uses[path] > size:
+                continue
             first = head(group.setdefault(path, i))
             parent[head(i)] = first
     order = sorted(range(len(corpus)), key=lambda i: (head(i), i))

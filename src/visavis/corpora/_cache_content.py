@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from visavis.errors import InputError
@@ -26,16 +26,25 @@ file system's clock (2 s on FAT), so its look is not remembered."""
 Look = tuple[int, int, int, int, int]
 
 
+def sha256(name: str) -> str:
+    """SHA-256 of a whole file."""
+    with open(name, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 class Contents:
-    """SHA-256 of files, remembered in a file of its own.
+    """Hashes of files, remembered in a file of its own.
 
     Args:
         memory: where to remember; not there yet at first. A damaged one is forgotten.
         reread: read every file once, whatever is remembered.
+        digest: the hash of a file by its name.
     """
 
-    def __init__(self, memory: Path, *, reread: bool = False) -> None:
-        self.memory = memory
+    def __init__(
+        self, memory: Path, *, reread: bool = False, digest: Callable[[str], str] = sha256
+    ) -> None:
+        self.memory, self._digest = memory, digest
         self._fresh: dict[str, str] = {}
         self._known: dict[str, tuple[Look, str]] = {} if reread else _remembered(memory)
         self.learned = False
@@ -77,8 +86,7 @@ class Contents:
             if found is not None and found[0] == before:
                 return found[1]
             began = time.time_ns()
-            with open(name, "rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            digest = self._digest(name)
             self.read += 1
             if _look(name) != before:
                 raise InputError(f"{name} changes while it is read; wait until it is complete.")

@@ -17,7 +17,8 @@ from torch import Tensor
 from visavis.appropriate import AppropriateMap
 from visavis.behaviour import Behaviour
 from visavis.corpora._disk_clock import NEAR, stretch
-from visavis.corpora._disk_root import digest
+from visavis.corpora._disk_doubts import unseen
+from visavis.corpora._disk_memory import contents_of, remember
 from visavis.corpora._problems import Problem
 from visavis.dyad import Dyad
 from visavis.errors import InputError, nearest
@@ -115,6 +116,10 @@ class DiskCorpus(ABC):
     def _group(self, clip: Clip) -> Any:
         """Clips of one group have mutually appropriate listeners."""
         return clip.id if clip.script is None else clip.script
+
+    def _bearing(self) -> dict[str, Any]:
+        """What is computed from other files than a clip's sources and bears on every clip."""
+        return {}
 
     def _doubts(self, clip: Clip, speaker: Behaviour, listener: Behaviour) -> list[Problem]:
         """What is odd about a clip that could be read."""
@@ -244,17 +249,36 @@ class DiskCorpus(ABC):
         return tuple(path for path in self._sources(self._clip(index)) if path.is_file())
 
     @cached_property
-    def fingerprint(self) -> str:
-        """Of the files' content (`_disk_root.digest`), the options and this reader's version."""
-        about = {"split": self.split, "version": self.version, **self._options}
+    def reading(self) -> str:
+        """Of all that shapes the dyads except what is in their `sources`: ids, people, scripts,
+        labels, options, the reader's version. A cache of which this is another is another cache;
+        of one whose files changed, the clips of these files alone are parsed again."""
+        about = {"split": self.split, "version": self.version, **self._options, **self._bearing()}
         found = hashlib.blake2b(json.dumps(about, sort_keys=True).encode(), digest_size=8)
-        seen: dict[Path, str] = {}
+        for clip in self._clips:
+            people = (clip.speaker_id, clip.listener_id, clip.script, clip.context)
+            traits = self._traits(clip)
+            known = None if traits is None else traits.tolist()
+            found.update(repr((clip.id, *people, self._group(clip), known)).encode())
+        return f"{self.name}-{found.hexdigest()}"
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of the files' content (`_disk_root.digest`) and of `reading`.
+
+        Digests are remembered on this machine (`_disk_memory`): a file is read again only if its
+        size, inode or one of its dates differs.
+
+        Raises:
+            InputError: a file cannot be read.
+        """
+        contents = contents_of(self.root)
+        found = hashlib.blake2b(self.reading.encode(), digest_size=8)
         for index, clip in enumerate(self._clips):
             found.update(clip.id.encode())
             for path in self.sources(index):
-                if path not in seen:
-                    seen[path] = digest(path)
-                found.update(seen[path].encode())
+                found.update(contents.of(path).encode())
+        remember(contents)
         return f"{self.name}-{found.hexdigest()}"
 
     # ------------------------------------------------------------------ what is wrong
@@ -289,7 +313,7 @@ class DiskCorpus(ABC):
             )
             found.append(Problem("lengths", clip.id, what, skipped=False))
         for side, who in (("speaker", speaker), ("listener", listener)):
-            found.extend(_unseen(clip.id, side, who))
+            found.extend(unseen(clip.id, side, who))
         return found + self._doubts(clip, speaker, listener)
 
 
@@ -297,32 +321,4 @@ def _grouped(clips: Sequence[Clip], keys: Sequence[Any]) -> dict[Any, list[Clip]
     found: dict[Any, list[Clip]] = {}
     for clip, key in zip(clips, keys, strict=True):
         found.setdefault(key, []).append(clip)
-    return found
-
-
-def _unseen(id: str, side: str, behaviour: Behaviour) -> list[Problem]:
-    """Unobserved stretches and values out of range, a problem a kind."""
-    found = []
-    for channel in behaviour.layout:
-        mask = behaviour.mask(channel.name)
-        lost = int((~mask).sum())
-        if lost:
-            what = (
-                f"{lost} of {behaviour.frames} frames of the {side}'s {channel.name} are not "
-                "there or not finite; they are unobserved."
-            )
-            found.append(Problem("unobserved", id, what, skipped=False))
-        if lost == behaviour.frames or channel.kind == "pixels":
-            continue
-        values = behaviour.channels[channel.name]
-        values = values[mask.repeat_interleave(channel.rate)]
-        low, high = float(values.min()), float(values.max())
-        if (channel.low is not None and low < channel.low - 0.01) or (
-            channel.high is not None and high > channel.high + 0.01
-        ):
-            what = (
-                f"the {side}'s {channel.name} runs from {low:.3g} to {high:.3g}, outside "
-                f"{channel.low} to {channel.high}; it is used as it is."
-            )
-            found.append(Problem("range", id, what, skipped=False))
     return found

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from visavis.behaviour import Behaviour, Source
+from visavis.corpora._disk_memory import contents_of, remember
 from visavis.corpora._disk_piece import Piece
 from visavis.corpora._disk_root import by_name
 from visavis.errors import InputError
+from visavis.files import atomic_path
+
+Faces = str | Path | Literal["found", "beside"] | None
+"""Where behaviours perceived from a corpus's films are: "beside" them, in a folder, nowhere (None),
+or "found": beside them if any lies there."""
 
 logger = logging.getLogger("visavis")
 
@@ -37,7 +45,9 @@ def kept_below(folder: Path) -> dict[str, Path]:
 def perceived(film: Piece | None, kept: Path, *, allowed: bool) -> Behaviour:
     """The behaviour in a film, from the file `kept` where it is, else perceived and kept there.
 
-    Perceiving is slow and happens once; whoever changes a film removes the file that was kept. A
+    Perceiving is slow and happens once for a film's content: its hash is kept beside the
+    behaviour, in `.<name>.film`, and a film whose content is another since is perceived again. A
+    behaviour without such a file (of `visavis perceive`, or brought along) is taken as it is. A
     film inside an archive is copied to a temporary file for as long as it is looked at.
 
     Args:
@@ -46,21 +56,24 @@ def perceived(film: Piece | None, kept: Path, *, allowed: bool) -> Behaviour:
         allowed: whether a film may be perceived now.
 
     Raises:
-        InputError: `kept` is not there and nothing may or can be perceived, or it is damaged.
+        InputError: `kept` is not there, or is of other content than the film has now, and nothing
+            may or can be perceived; or it is damaged.
         MissingExtra: no tracker is installed.
     """
-    if kept.is_file():
+    if kept.is_file() and (film is None or not _changed(film, kept)):
         return Behaviour.load(kept)
     if film is None:
         raise InputError(f"{kept} is not there, nor is there a film to perceive it from.")
     if not allowed:
+        why = "was perceived from other content" if kept.is_file() else "is not there"
         raise InputError(
-            f"{kept} is not there. Give perceive=True to make it from {film.name} on first use, "
+            f"{kept} {why}. Give perceive=True to make it from {film.name} on first use, "
             "or make all of them first: `visavis perceive FOLDER`."
         )
     from visavis.features.perceive import perceive
 
     logger.info("perceiving %s into %s", film.name, kept)
+    content = _content(film)
     if not film.packed:
         behaviour = perceive(film.path)
     else:
@@ -70,5 +83,45 @@ def perceived(film: Piece | None, kept: Path, *, allowed: bool) -> Behaviour:
                 shutil.copyfileobj(source, target)
             behaviour = replace(perceive(copy), source=Source(film.name))
     kept.parent.mkdir(parents=True, exist_ok=True)
+    mark = film_mark(kept)
+    mark.unlink(missing_ok=True)  # killed between the two writes: taken as it is, not perceived
     behaviour.save(kept)
+    with atomic_path(mark) as temporary:
+        temporary.write_text(content, "ascii")
     return behaviour
+
+
+def film_mark(kept: Path) -> Path:
+    """The file that holds the hash of the film behind a behaviour."""
+    return kept.with_name(f".{kept.name}.film")
+
+
+def _changed(film: Piece, kept: Path) -> bool:
+    """Whether the film has other content than when `kept` was made of it."""
+    try:
+        then = film_mark(kept).read_text("ascii")
+    except (OSError, ValueError):
+        return False
+    return then != _content(film)
+
+
+def _content(film: Piece) -> str:
+    """The hash of a film, taken again only when its file, or its archive's, looks another."""
+
+    def digest(_: str) -> str:
+        found = hashlib.blake2b(digest_size=16)
+        with film.open() as file:
+            while piece := file.read(1 << 20):
+                found.update(piece)
+        return found.hexdigest()
+
+    contents = contents_of(film.name, digest)
+    found = contents.of(film.path)
+    remember(contents)
+    return found
+
+
+def behind(film: Path | None, kept: Path) -> Path:
+    """The file whose content decides: the film, except of a behaviour that was brought along."""
+    brought = kept.is_file() and not film_mark(kept).is_file()
+    return kept if film is None or brought or not film.is_file() else film

@@ -18,6 +18,7 @@ from visavis.corpora._disk_make import (
     write_sound,
     write_table,
 )
+from visavis.corpora._disk_read import read_table, read_text
 from visavis.corpora._folder_manifest import NAMES
 from visavis.corpora._folder_read import TIME
 from visavis.errors import InputError
@@ -43,7 +44,7 @@ def write_folder(
     Args:
         corpus: whose dyads are written, attributes and coefficients; those with a `sound` get a
             wav, those with words a transcript.
-        root: a new or empty folder.
+        root: a new or empty folder, or one to which this wrote other splits.
         kind: of the files.
         lines: a JSON-lines manifest instead of a CSV.
         progress: called with (dyads done, dyads).
@@ -52,14 +53,17 @@ def write_folder(
         The manifest.
 
     Raises:
-        InputError: the folder holds something already, or cannot be written.
+        InputError: the folder holds something already (this split, or what is not from here), or
+            cannot be written.
     """
     if kind not in ("safetensors", "npy", "csv"):
         raise InputError(f"unknown kind {kind!r}; 'safetensors', 'npy' or 'csv'.")
-    base = fresh_folder(Path(root))
-    rows = []
+    manifest = Path(root) / NAMES[1 if lines else 0]
+    rows = _other_splits(manifest, corpus.split) if manifest.is_file() else []
+    before = len(rows)
+    base = manifest.parent if rows else fresh_folder(Path(root))
     for done, dyad in enumerate(corpus, start=1):
-        name = f"talk{done:04d}"
+        name = f"talk{before + done:04d}"
         for role, who in (("speaker", dyad.speaker), ("listener", dyad.listener)):
             _write_side(base / f"{name}_{role}.{kind}", who.select("attributes", "coefficients"))
         words = [word for word in dyad.speaker.words if isinstance(word, Word)]
@@ -79,12 +83,23 @@ def write_folder(
         if progress is not None:
             progress(done, len(corpus))
     if not lines:
-        write_table(base / NAMES[0], COLUMNS, [["" if c is None else c for c in r] for r in rows])
-        return base / NAMES[0]
-    with atomic_path(base / NAMES[1]) as temporary:
+        write_table(manifest, COLUMNS, [["" if c is None else c for c in r] for r in rows])
+        return manifest
+    with atomic_path(manifest) as temporary:
         text = "".join(json.dumps(dict(zip(COLUMNS, r, strict=True))) + "\n" for r in rows)
         temporary.write_text(text, "utf-8")
-    return base / NAMES[1]
+    return manifest
+
+
+def _other_splits(manifest: Path, split: str) -> list[tuple[str | None, ...]]:
+    """The rows that are there."""
+    if manifest.suffix == ".csv":
+        found = [dict(row) for row in read_table(manifest, columns=COLUMNS)]
+    else:
+        found = [json.loads(line) for line in read_text(manifest, wanted="a manifest").splitlines()]
+    if split in {row.get("split") for row in found}:
+        raise InputError(f"{manifest} holds split {split!r} already; choose a new folder.")
+    return [tuple(row.get(column) for column in COLUMNS) for row in found]
 
 
 def _write_side(path: Path, who: Behaviour) -> None:

@@ -42,8 +42,10 @@ class Cached:
     on next time; several processes may build and read the same cache at once. It travels to
     worker processes by fork or pickle without what it has read.
 
-    A cache is for what its corpus is now: `corpus.fingerprint`, the version of the parsers, and
-    the content of every file that `corpus.sources(index)` names, by hash. Dates decide nothing.
+    A cache is for what its corpus is now: `corpus.reading` (its options, people and labels; the
+    fingerprint of a corpus without files), the version of the parsers, and the content of every
+    file that `corpus.sources(index)` names, by hash. Dates decide nothing. Where a file changed,
+    the shards of its clips alone are written again.
 
     Args:
         corpus: what is parsed; any `Corpus`.
@@ -76,7 +78,7 @@ class Cached:
             raise InputError(f"clips and jobs must be at least 1, not {clips} and {jobs}.")
         self.corpus = corpus
         self.name, self.split = corpus.name, corpus.split
-        self._fingerprint, self._ids = corpus.fingerprint, tuple(corpus.ids)
+        self._ids = tuple(corpus.ids)
         key = _key(corpus, clips)
         self._plan = Plan(
             Path(folder) / f"{self.name}-{self.split}-{key[:12]}", key, together(corpus, clips)
@@ -124,7 +126,7 @@ class Cached:
 
     @property
     def fingerprint(self) -> str:
-        return self._fingerprint
+        return self.corpus.fingerprint
 
     @property
     def labels(self) -> AppropriateMap:
@@ -226,11 +228,16 @@ def _key(corpus: Corpus, clips: int) -> str:
         "visavis": __version__,
         "parsers": _parsers(kind),
         "class": f"{kind.__module__}.{kind.__qualname__}",
-        "corpus": [corpus.name, corpus.split, corpus.fingerprint],
+        "corpus": [corpus.name, corpus.split, _reading(corpus)],
         "ids": hashlib.sha256("\n".join(corpus.ids).encode()).hexdigest(),
         "clips": clips,
     }
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+
+
+def _reading(corpus: Corpus) -> str:
+    """What a cache is of, beside its source files, which each shard remembers by content."""
+    return str(getattr(corpus, "reading", None) or corpus.fingerprint)
 
 
 def _parsers(kind: type) -> str:

@@ -14,6 +14,7 @@ from visavis.appropriate import AppropriateMap
 from visavis.behaviour import Behaviour
 from visavis.corpora._disk_clock import beside
 from visavis.corpora._disk_corpus import Clip, DiskCorpus
+from visavis.corpora._disk_perceive import behind
 from visavis.corpora._disk_root import checked_root, checked_split
 from visavis.corpora._disk_sound import SPEECH, checked_speech, heard
 from visavis.corpora._folder_manifest import Row, find, rows_by_name, rows_of
@@ -135,7 +136,7 @@ class Folder(DiskCorpus):
         found = []
         for path in (row.speaker, row.listener):
             kept = self._kept(path)
-            found.append(kept if kept is not None and kept.is_file() else path)
+            found.append(path if kept is None else behind(path, kept))
         others = (row.sound, row.transcript, self._manifest)
         return (*found, *(path for path in others if path is not None))
 

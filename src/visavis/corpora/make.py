@@ -42,7 +42,7 @@ def make(
     Args:
         name: one of `LAYOUTS`.
         root: a new or empty folder.
-        sizes: split -> dyads; default `SIZES`. A "folder" has one split, the first.
+        sizes: split -> dyads; default `SIZES`.
         frames: of every clip, at 25 fps.
         seed: another seed makes other people.
         audio: whether speakers have a voice, as sound files where the layout has them.
@@ -60,8 +60,6 @@ def make(
     if where.exists() and (not where.is_dir() or any(where.iterdir())):
         raise InputError(f"{where} holds something already; choose a new folder.")
     sizes = dict(SIZES if sizes is None else sizes)
-    if name == "folder":
-        sizes = dict(list(sizes.items())[:1])
     module, function = _WRITERS[name]
     write = getattr(import_module(f"visavis.corpora.{module}"), function)
     total, before = sum(sizes.values()), 0

@@ -216,6 +216,13 @@ class React(DiskCorpus):
         own = (*clip.speaker.read, *clip.listener.read, *((sound,) if sound else ()))
         return (*own, *self._common)
 
+    def _bearing(self) -> dict[str, Any]:
+        suits = self._suits
+        return {
+            "rest": self._rest.tolist() if self.convention == "arkit" else None,
+            "suits": None if suits is None else suits.fingerprint,
+        }
+
     @cached_property
     def _common(self) -> tuple[Path, ...]:
         """Files that bear on every clip: index, labels, FaceVerse's means."""

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -19,7 +19,7 @@ from visavis.corpora import _seamless_files as files
 from visavis.corpora import _seamless_read as read
 from visavis.corpora._disk_clock import beside, resample
 from visavis.corpora._disk_corpus import Clip, DiskCorpus
-from visavis.corpora._disk_perceive import kept_below, perceived
+from visavis.corpora._disk_perceive import Faces, behind, kept_below, perceived
 from visavis.corpora._disk_root import checked_root, checked_split
 from visavis.corpora._disk_sound import SPEECH, checked_speech, heard
 from visavis.corpora._problems import Problem
@@ -30,6 +30,10 @@ from visavis.errors import InputError, nearest
 LATE_S = 0.5
 """Words or speech that end later than this after the end of the clip are reported."""
 DEFAULT_EXTRA = ("fau", "head_rotation", "gaze")
+
+
+LOOKED_AT = 64
+"""People beside whose films behaviours are looked for."""
 
 
 class Seamless(DiskCorpus):
@@ -49,7 +53,8 @@ class Seamless(DiskCorpus):
         extra: of "fau" [T, 24], "head_rotation" [T, 3], "head_translation" [T, 3], "gaze"
             [T, 2], "head" [T, 3], "face_code" [T, 128].
         faces: where behaviours perceived from the films are kept: "beside" them, or a folder
-            (as `<id>.safetensors`). None leaves the films alone.
+            (as `<id>.safetensors`). None leaves the films alone; "found" is "beside" if any of
+            the first 64 people's lies there, else None.
         perceive: make those that are not there when a clip is read; slow.
         speech: acoustic channels of the speaker.
         labels: which reactions are appropriate, instead of the corpus's rule: a map, or its file
@@ -70,7 +75,7 @@ class Seamless(DiskCorpus):
         *,
         kinds: Sequence[str] = files.KINDS,
         extra: Collection[str] = DEFAULT_EXTRA,
-        faces: str | Path | Literal["beside"] | None = None,
+        faces: Faces = "found",
         perceive: bool = False,
         speech: Sequence[str] = SPEECH,
         labels: AppropriateMap | str | Path | None = None,
@@ -90,15 +95,21 @@ class Seamless(DiskCorpus):
         for name in extra:
             if name not in read.EXTRA:
                 raise InputError(f"no channel {name!r} here. {nearest(name, read.EXTRA)}")
-        if perceive and faces is None:
+        self._extra = tuple(name for name in read.EXTRA if name in extra)
+        self._perceive, self._speech = perceive, checked_speech(speech)
+        people, problems = files.people(base, split, kinds)
+        self._seen_in: dict[str, Path] = {}
+        self._faces = "beside" if faces == "found" else None if faces is None else str(faces)
+        if faces == "found" and not any(
+            self._kept(who).is_file() for who in islice(people.values(), LOOKED_AT)
+        ):
+            self._faces = None
+        if perceive and self._faces is None:
             raise InputError(
                 "perceive=True needs a place to keep what is seen: faces='beside', or a folder."
             )
-        self._extra = tuple(name for name in read.EXTRA if name in extra)
-        self._faces = None if faces is None else str(faces)
-        self._perceive, self._speech = perceive, checked_speech(speech)
-        self._seen_in = {} if faces in (None, "beside") else kept_below(Path(str(faces)))
-        people, problems = files.people(base, split, kinds)
+        if self._faces not in (None, "beside"):
+            self._seen_in = kept_below(Path(str(self._faces)))
         pairs, alone = files.conversations(people)
         self._tables, wrong = read_tables(base)
         problems += alone + wrong
@@ -212,7 +223,9 @@ class Seamless(DiskCorpus):
             if suffix in ("npz", "json") or (suffix == "wav" and who is clip.speaker)
         ]
         if self._faces is not None:
-            found += [self._kept(who) for who in (clip.speaker, clip.listener)]
+            for who in (clip.speaker, clip.listener):
+                film = who.files.get("mp4")
+                found.append(behind(None if film is None else film.path, self._kept(who)))
         return (*dict.fromkeys(found), *self._tables.files)
 
     def _doubts(self, clip: Clip, speaker: Behaviour, listener: Behaviour) -> list[Problem]:

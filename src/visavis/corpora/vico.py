@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from visavis.channels import Channel, Layout
 from visavis.corpora import _vico_files as files
 from visavis.corpora._disk_clock import beside, resample
 from visavis.corpora._disk_corpus import Clip, DiskCorpus
-from visavis.corpora._disk_perceive import kept_below, perceived
+from visavis.corpora._disk_perceive import Faces, behind, kept_below, perceived
 from visavis.corpora._disk_piece import Piece
 from visavis.corpora._disk_read import as_frames
 from visavis.corpora._disk_root import by_name, checked_root, checked_split
@@ -57,7 +57,8 @@ class Vico(DiskCorpus):
         root: the folder with the tables, `videos` and `audios`.
         split: "train", "test", ..., as the tables have them.
         faces: where behaviours perceived from the films are kept: "beside" them, or a folder (as
-            `<film's name>.safetensors`). None leaves the films alone.
+            `<film's name>.safetensors`). None leaves the films alone; "found" is "beside" if any
+            behaviour lies there, else None.
         perceive: make those that are not there when a clip is read; slow.
         fps: of the coefficients, if not the 30 that the baseline assumes.
         speech: acoustic channels of the speaker.
@@ -77,7 +78,7 @@ class Vico(DiskCorpus):
         root: str | Path,
         split: str = "train",
         *,
-        faces: str | Path | Literal["beside"] | None = None,
+        faces: Faces = "found",
         perceive: bool = False,
         fps: float = NATIVE_FPS,
         speech: Sequence[str] = SPEECH,
@@ -96,15 +97,16 @@ class Vico(DiskCorpus):
         if not 0 < fps < 1000:
             raise InputError(f"fps must be positive, not {fps}.")
         self._table, self._fps, self._speech = tables[split], fps, checked_speech(speech)
-        self._faces = None if faces is None else str(faces)
         self._perceive = perceive
         self._home = _first(base, files.VIDEOS)
         self._films = by_name(self._home, ".mp4")
         self._sounds = by_name(_first(base, files.SOUNDS), ".wav")
         self._fits = by_name(base / files.RECONS, ".mat")
-        self._seen = (
-            {} if faces is None else kept_below(self._home if faces == "beside" else Path(faces))
-        )
+        beside_them = faces in ("found", "beside")
+        self._seen = {} if faces is None else kept_below(self._home if beside_them else Path(faces))
+        if faces == "found":
+            faces = "beside" if self._seen else None
+        self._faces = None if faces is None else str(faces)
         if not self._fits and faces is None:
             raise InputError(
                 f"{base} has no coefficients (recons/*.mat). Make them with the baseline's "
@@ -202,7 +204,7 @@ class Vico(DiskCorpus):
         names = (clip.speaker, clip.listener)
         found = [self._fits[name] for name in names if name in self._fits]
         if self._faces is not None:
-            found += [self._kept(name) for name in names]
+            found += [behind(self._films.get(name), self._kept(name)) for name in names]
         sound = self._sounds.get(self._sound_of[clip.id])
         return (*found, *([sound] if sound and self._speech else ()), self._table)
 
