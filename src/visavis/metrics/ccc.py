@@ -117,9 +117,7 @@ def ccc_matrix(
     A channel that is constant in either scores 0; a value that is not finite makes NaN.
 
     Args:
-        epsilon: added to the denominator. Where it vanishes in float32 (below 1e-46) a pair that
-            is constant and equal gives what float32 arithmetic gives, NaN as a rule: ReactFace's
-            released code under NumPy 2.
+        epsilon: added to the denominator.
         device: "cpu" or a GPU such as "cuda"; both compute in float64. Moments stay where they
             were made.
 
@@ -133,6 +131,22 @@ def ccc_matrix(
         where = device_named(device)
     x = pred if isinstance(pred, Moments) else moments(pred, where)
     y = targets if isinstance(targets, Moments) else moments(targets, where)
+    covariance = covariances(x, y)
+    apart = x.mean[:, None] - y.mean
+    below = x.variance[:, None] + y.variance + apart * apart
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found: F64 = 2.0 * covariance / (below + epsilon)
+    both = x.constant[:, None] & y.constant
+    found[both & np.isfinite(below)] = 0.0
+    return found
+
+
+def covariances(x: Moments, y: Moments) -> F64:
+    """Population covariance of each pair, [M, G, D].
+
+    Raises:
+        InputError: T or D differ.
+    """
     if x.frames != y.frames:
         raise InputError(
             f"axis T must agree: predictions have {x.frames} frames, targets {y.frames}. "
@@ -143,17 +157,7 @@ def ccc_matrix(
             f"axis D must agree: predictions have {x.centred.shape[0]} channels, "
             f"targets {y.centred.shape[0]}."
         )
-    covariance = _products(x, y).transpose(1, 2, 0)
-    apart = x.mean[:, None] - y.mean
-    below = x.variance[:, None] + y.variance + apart * apart
-    with np.errstate(divide="ignore", invalid="ignore"):
-        found: F64 = 2.0 * covariance / x.frames / (below + epsilon)
-    both = x.constant[:, None] & y.constant
-    if both.any():
-        found[both & np.isfinite(below)] = 0.0
-        if np.float32(epsilon) == 0.0:
-            _underflow(found, both, x, y)
-    return found
+    return _products(x, y).transpose(1, 2, 0) / x.frames
 
 
 def _products(x: Moments, y: Moments) -> F64:
@@ -167,22 +171,6 @@ def _products(x: Moments, y: Moments) -> F64:
     from visavis.metrics._torch_moments import torch_products
 
     return torch_products(ours, theirs)
-
-
-def _underflow(found: F64, both: Flags, x: Moments, y: Moments) -> None:
-    """NaN where float32 finds nothing at all below the fraction bar."""
-    for m, g, d in np.argwhere(both):
-        (mean_x, var_x), (mean_y, var_y) = (
-            _float32_moments(s.mean[i, d], s.frames) for s, i in ((x, m), (y, g))
-        )
-        if var_x + var_y + (mean_x - mean_y) ** 2 == 0:
-            found[m, g, d] = np.nan
-
-
-def _float32_moments(value: float, frames: int) -> tuple[np.float32, np.float32]:
-    """Mean and variance of a constant sequence as NumPy rounds them in float32."""
-    sequence = np.full(frames, value, dtype=np.float32)
-    return sequence.mean(), sequence.var()
 
 
 def constant_channels(sequences: Real) -> Flags:

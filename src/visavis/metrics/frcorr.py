@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from visavis.metrics._ccc_published import published_ccc, single
 from visavis.metrics._clip import PerClip, lifted, real_array, stacked, target_arrays
 from visavis.metrics._device import Where, device_of
 from visavis.metrics.ccc import ccc_matrix, moments
@@ -29,8 +30,7 @@ def best_ccc(pred: Real, targets: Real, *, epsilon: float = 1e-8, where: Where =
     Comparisons run in the order of the targets as in the published code, where a NaN stays if it
     comes first and is passed over if it comes later.
     """
-    ours, theirs = moments(pred, where), moments(targets, where)
-    scores = ccc_matrix(ours, theirs, epsilon=epsilon).mean(axis=-1)
+    scores = published_ccc(single(pred), single(targets), epsilon=epsilon, where=where)
     best: F64 = scores[:, 0].copy()
     for column in scores.T[1:]:
         better = column > best
