@@ -45,12 +45,12 @@ def fabric(
     kind = _accelerator(accelerator)
     devices, nodes = _asked(devices, nodes)
     _check(kind, devices, nodes, strategy, precision)
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of its own imports
         from lightning_fabric import Fabric
 
+    for name in ("lightning_fabric", "lightning.fabric"):  # its import asks for more
+        logging.getLogger(name).setLevel(logging.WARNING)
     made = Fabric(
         accelerator=kind,
         devices=devices,
