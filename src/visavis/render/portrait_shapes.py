@@ -123,6 +123,7 @@ def more_shapes(rest: Doubles, basis: Doubles) -> Doubles:
     middle = (rest[INNER_CORNERS[0]] + rest[INNER_CORNERS[1]]) / 2
     around = np.maximum(_near(rest, middle, 20.0), lips)
     arch = _middle_of_lips(rest)
+    more["browInnerUp"] *= 1.3  # the demo's brows move less than people's can
     # an open mouth is round: its lower lip hangs less towards the corners
     hang = np.where(lower > 0, 0.25 + 0.75 * arch**0.6, 1.0)
     hang[list(INNER_CORNERS)] = 1.0
