@@ -33,7 +33,7 @@ RUNS = int(sys.argv[2]) if len(sys.argv) > 2 else 3
 
 def plain(recipe: recipes.Recipe, batches: list[Batch]) -> None:
     """What one would write by hand: forward, backward, clip, step; the loss read at every step."""
-    model, settings = recipes.build(recipe), recipe.training
+    model, settings = recipes.build(recipe), recipe.plan[-1].training
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate)
     model.train()
     for batch in batches:
@@ -47,7 +47,7 @@ def plain(recipe: recipes.Recipe, batches: list[Batch]) -> None:
 
 
 def ours(recipe: recipes.Recipe, batches: list[Batch], folder: Path) -> None:
-    train(recipes.build(recipe), batches.__getitem__, recipe.plan, log=Log(folder))
+    train(recipes.build(recipe), batches.__getitem__, recipe.plan[-1:], log=Log(folder))
 
 
 def best(works: list[Callable[[], object]]) -> list[float]:

@@ -8,11 +8,12 @@ from typing import Any
 LICENCE = "apache-2.0"
 
 
-def text(config: Mapping[str, Any], *, about: str = "") -> str:
+def text(config: Mapping[str, Any], *, about: str = "", bundled: bool = False) -> str:
     """README.md for a `config.json`: data, scores with their protocol, limits, use, ethics.
 
     Args:
         about: what the model is, in a sentence.
+        bundled: its name alone loads it.
     """
     trained, name = config["trained"], config["name"]
     simulated = str(trained.get("corpus", "")).startswith("simulated")
@@ -22,7 +23,7 @@ def text(config: Mapping[str, Any], *, about: str = "") -> str:
         about or f"A model of the kind `{config['model']}`.",
         "Given what a speaker does, it returns several facial reactions a listener could "
         "show, as named channels 25 times a second (visavis).",
-        _use(name),
+        _use(name if bundled else None),
         _data(trained, simulated),
         _training(trained),
         _scores(trained.get("scores", {})),
@@ -40,10 +41,12 @@ def _header(simulated: bool) -> str:
     )
 
 
-def _use(name: str) -> str:
+def _use(bundled: str | None) -> str:
+    where = bundled or "FOLDER"
+    what = "bundled with visavis" if bundled else "this folder, or the hub id it was pushed to"
     return (
         "```python\nimport visavis as vv\n"
-        f'model = vv.load("{name}")  # or this folder, or the hub id\n'
+        f'model = vv.load("{where}")  # {what}\n'
         'reactions = model.generate(vv.perceive("speaker.mp4"), num_samples=10, seeds=0)\n```'
     )
 
@@ -62,14 +65,12 @@ def _data(trained: Mapping[str, Any], simulated: bool) -> str:
 
 def _training(trained: Mapping[str, Any]) -> str:
     recipe = trained.get("recipe", {})
-    settings = recipe.get("training", {})
     lines = ["## Training", ""]
     if recipe:
         preset = trained.get("preset")
         of = f"preset `{preset}` of " if preset else ""
         lines.append(
-            f"From the {of}recipe `{recipe.get('name')}`: {settings.get('steps')} steps of "
-            f"{settings.get('batch')} clips, learning rate {settings.get('learning_rate')}; "
+            f"From the {of}recipe `{recipe.get('name')}`: {_steps(recipe)}; "
             f"seed {recipe.get('seed')}. The whole recipe is in `config.json`."
         )
     if trained.get("best_step"):
@@ -80,6 +81,23 @@ def _training(trained: Mapping[str, Any]) -> str:
     if trained.get("version"):
         lines.append(f"visavis {trained['version']}.")
     return "\n".join(lines if len(lines) > 2 else [*lines, "Not recorded."])
+
+
+def _steps(recipe: Mapping[str, Any]) -> str:
+    """How long, stage by stage."""
+    stages = recipe.get("stages") or [{"training": recipe.get("training", {})}]
+    found = []
+    for stage in stages:
+        settings = stage["training"]
+        if not settings.get("steps"):
+            found.append("fitted in one pass over the data")
+            continue
+        named = f"stage `{stage['name']}`, " if "name" in stage else ""
+        found.append(
+            f"{named}{settings['steps']} steps of {settings.get('batch')} clips, learning rate "
+            f"{settings.get('learning_rate')}"
+        )
+    return "; ".join(found)
 
 
 def _scores(scores: Mapping[str, Any]) -> str:

@@ -155,12 +155,14 @@ def model_card(model: ReactionModel[Any] | str | Path) -> str:
     """The model card (Markdown) of a model at hand, a bundled name or a folder: data, scores with
     their protocol, limits, intended use, ethics."""
     if isinstance(model, str | Path):
-        config = card(model)
+        config, bundled = card(model), _bundled(str(model))
     else:
+        bundled = False
         kind = type(model).__module__.rpartition(".")[2]
         config = {"name": model.name, "model": kind, "trained": model.trained}
     known = config["name"] in recipes.names()
-    return cards.text(config, about=recipes.read(config["name"]).about if known else "")
+    about = recipes.read(config["name"]).about if known else ""
+    return cards.text(config, about=about, bundled=bundled)
 
 
 def _from_folder(folder: Path) -> ReactionModel[Any]:

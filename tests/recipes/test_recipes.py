@@ -131,3 +131,19 @@ def test_building_is_seeded_by_the_recipe_and_leaves_the_global_state_alone() ->
     assert torch.equal(one, weights(1))
     assert not torch.equal(one, weights(2))
     assert torch.equal(state, torch.get_rng_state())
+
+
+def test_a_change_of_training_reaches_every_stage_and_a_later_one_a_single_stage(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "two.toml"
+    path.write_text(
+        'model = "mean_frame"\nabout = "Two."\n[[stages]]\nname = "a"\nsteps = 800\n'
+        'rates = {critic = 0.1, other = 0.2}\n[[stages]]\nname = "b"\nsteps = 900\nbatch = 3\n'
+    )
+    changes = ["training.steps=3", "training.rates.critic=0.5", "stages.b.steps=5"]
+    plan = recipes.read(str(path), changes=changes).plan
+    assert [(s.training.steps, s.training.batch) for s in plan] == [(3, 8), (5, 3)]
+    assert plan[0].training.rates == {"critic": 0.5, "other": 0.2}
+    with pytest.raises(InputError, match=r"stps.*did you mean 'steps'"):
+        recipes.read(str(path), changes=["training.stps=3"])

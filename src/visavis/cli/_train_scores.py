@@ -19,6 +19,8 @@ from visavis.models._base import ReactionModel
 PROTOCOL = "corrected"
 SCORES = ("FRCorr", "FRDist", "FRDiv", "FRVar")
 SCRIPTS, DYADS = 20, 1
+ROUNDING = 1e-6
+"""Between machines; the interval of a score that is always 0 has no width."""
 
 
 def scored(
@@ -70,6 +72,6 @@ def outside(new: Mapping[str, Any], stored: Mapping[str, Any]) -> list[str]:
     found = []
     for name, told in stored["values"].items():
         mean = new["values"][name]["mean"]
-        if not told["low"] <= mean <= told["high"]:
+        if not told["low"] - ROUNDING <= mean <= told["high"] + ROUNDING:
             found.append(f"{name} is {mean:.4g}, stored {told['low']:.4g} to {told['high']:.4g}")
     return found

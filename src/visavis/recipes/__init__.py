@@ -44,8 +44,8 @@ def read(name: str, *, preset: str | None = None, changes: Sequence[str] = ()) -
 
     Args:
         name: a bundled recipe, or the path of a .toml file; then its file's name is the name.
-        changes: `training.steps=10`; `model.window=8` is the model's own setting, and
-            `stages.prior.steps=10` a stage's.
+        changes: `training.steps=10` (of every stage, whatever the recipe says of it);
+            `model.window=8` is the model's own setting, and `stages.prior.steps=10` a stage's.
 
     Raises:
         InputError: unknown name, preset or key; the nearest is suggested.
@@ -60,7 +60,10 @@ def read(name: str, *, preset: str | None = None, changes: Sequence[str] = ()) -
             )
         data = _overlaid(data, presets[preset])
     for change in changes:
-        data = _overlaid(data, _parsed(change))
+        asked = _parsed(change)
+        data = _overlaid(data, asked)
+        if _named(data.get("stages")) and isinstance(asked.get("training"), Mapping):
+            data["stages"] = [_without(entry, asked["training"]) for entry in data["stages"]]
     if "name" in data:
         raise InputError(f"a recipe's name is its file's, {name!r}; leave `name` out.")
     if isinstance(data.get("stages"), list):
@@ -145,6 +148,16 @@ def _stages_overlaid(base: Any, over: Any) -> Any:
         if name not in names:
             raise InputError(f"there is no stage {name!r}. {nearest(str(name), names)}")
     return [_overlaid(entry, over.get(entry["name"], {})) for entry in base]
+
+
+def _without(stage: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
+    """A stage without what is asked of all of them, so that it takes that."""
+    tables = {k: _overlaid(stage[k], v) for k, v in asked.items() if _both(stage.get(k), v)}
+    return {k: v for k, v in stage.items() if k not in asked or k in ("name", "freeze")} | tables
+
+
+def _both(a: Any, b: Any) -> bool:
+    return isinstance(a, Mapping) and isinstance(b, Mapping)
 
 
 def build(recipe: Recipe) -> Any:
