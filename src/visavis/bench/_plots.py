@@ -94,17 +94,21 @@ def _axis(values: Sequence[float]) -> tuple[float, float, list[float]]:
 
 
 def _apart(places: Sequence[tuple[float, float]], texts: Sequence[str]) -> list[float]:
-    """Heights of captions at (x, y), each moved up until it lies on none placed before it."""
+    """Heights of captions right of dots at (x, y), each moved up until it lies on no other dot and
+    on no caption placed before it."""
     placed: list[tuple[float, float, float]] = []
     found = [0.0] * len(places)
     for i in sorted(range(len(places)), key=lambda i: -places[i][1]):
         x, y = places[i]
         width = 7.0 * len(texts[i])
+        dots = [(a - 5, a + 5, b) for j, (a, b) in enumerate(places) if j != i]
         while any(
-            abs(y - other) < 13 and x < right and left < x + width for left, right, other in placed
+            abs(y - other) < room and x + 8 < right and left < x + 8 + width
+            for boxes, room in ((placed, 13), (dots, 9))
+            for left, right, other in boxes
         ):
             y -= 1
-        placed.append((x, x + width, y))
+        placed.append((x + 8, x + 8 + width, y))
         found[i] = y
     return found
 

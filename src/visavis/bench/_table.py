@@ -64,7 +64,7 @@ def notes(results: Results) -> list[str]:
         f"{about['clips']} clips ({units}) of {about['corpus']}{version}, split {about['split']}; "
         f"{about['samples']} samples a clip, seed {about['seed']}; visavis {results.code}. "
         f"Brackets: 95 % intervals, bootstrap by {unit}.",
-        "Published FRCorr and FRDist are sums over the samples of a clip, `corrected` ones means. "
+        "Published FRCorr and FRDist are sums over the samples of a clip, corrected ones means. "
         "FRRea is taken on behaviour (docs/metrics.md), not on rendered frames: compare it within "
         "this table only.",
         f"B_MeanSeq, B_MeanFr, NN motion and NN audio learned from {about['training clips']} "
@@ -144,8 +144,8 @@ def _costs(results: Results) -> Table:
     def cells(row: Row) -> tuple[Cell, ...]:
         cost: Mapping[str, Any] = row["speed"]
         count = cost["parameters"]
-        rest = (number(cost[k], 0) for k in ("memory_mib", "fps", "fps_rendered"))
-        return (Cell(f"{count:,}"), *(Cell(text) for text in rest))
+        rest = (cost[k] for k in ("memory_mib", "fps", "fps_rendered"))
+        return (Cell(f"{count:,}"), *(Cell("-" if x is None else f"{x:,.0f}") for x in rest))
 
     rows = tuple(row for row in results.rows if "speed" in row)
     title = (
