@@ -92,11 +92,11 @@ def films(folder: Path) -> None:
     root = folder / "films"
     root.mkdir()
     for seed in range(4):
-        make_speaker(root / f"{seed}.mp4", seconds=8, seed=seed, size=256)
+        make_speaker(root / f"{seed}.mp4", seconds=4, seed=seed, size=192)
     for engine, jobs in (("loky", 1), ("loky", 2), ("dask", 2)):
         report = perceive_many(root, folder / f"{engine}{jobs}", jobs=jobs, engine=engine)
         print(
-            f"perceive 4 films of 8 s, {engine}, {jobs} processes: {report.seconds:.1f} s, "
+            f"perceive 4 films of 4 s, {engine}, {jobs} processes: {report.seconds:.1f} s, "
             f"{report.frames_per_s:.0f} frames/s, starting included"
         )
 

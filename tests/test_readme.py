@@ -61,7 +61,7 @@ def test_its_python_runs(code: str, desk: Path) -> None:
 
 @pytest.mark.parametrize(
     "script",
-    [b for b in BASH if "make " not in b],
+    [b for b in BASH if not re.search(r"^make ", b, re.M)],
     ids=lambda b: b.split()[1],
 )
 def test_its_commands_run(script: str, desk: Path) -> None:
