@@ -211,3 +211,41 @@ def test_systems_on_other_clips_are_not_compared(tmp_path: Path) -> None:
     assert visavis("evaluate", a, "--compare", other, "-p", "corrected").returncode == 0
     refused(visavis("evaluate", a, "--compare", tmp_path / "none.npz"), "does not exist")
     refused(visavis("evaluate", a, "--compare", a, "--per-clip"), "in --json")
+
+
+def test_clips_of_one_group_are_drawn_together(tmp_path: Path) -> None:
+    """Each clip four times over says nothing new: the interval must not shrink."""
+    a, b, _ = two_systems(tmp_path, clips=6)
+    groups = np.array([f"script {n}" for n in range(6)])
+    for path in (a, b):
+        with np.load(path) as held:
+            parts = {n: np.repeat(held[n], 4, axis=0) for n in ("pred", "gt", "speaker")}
+        np.savez(path, **parts, neighbour=np.eye(24), groups=np.repeat(groups, 4))
+    words = ("evaluate", a, "-p", "corrected", "--metric", "FRVar")
+    text = visavis(*words, "--intervals").stdout
+    assert "bootstrap over the 6 groups of clips" in text and "fewer than 20 groups" in text
+    grouped = json.loads(visavis(*words, "--intervals", "--json").stdout)
+    low, high = grouped["intervals"]["FRVar"]
+    whole = json.loads(visavis(*words, "--compare", b, "--json").stdout)["comparison"]
+    pair = whole["corrected"]["FRVar"]
+    assert (pair["clips"], pair["groups"]) == (24, 6)
+    assert "drawn, and flipped, together" in visavis(*words, "--compare", b).stdout
+    with np.load(a) as held:
+        alone = {n: held[n] for n in held.files if n != "groups"}
+    np.savez(a, **alone)
+    free = json.loads(visavis(*words, "--intervals", "--json").stdout)
+    assert high - low > 1.3 * (free["intervals"]["FRVar"][1] - free["intervals"]["FRVar"][0])
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        (np.arange(3), "wanted one name or whole number for each of the 4 clips"),
+        (np.ones(4), "is float64 [4]"),
+        (np.array(["a"] * 4), "all clips are in one group"),
+        (np.array(["a", None, "b", 3], dtype=object), "holds Python objects"),
+    ],
+)
+def test_groups_that_are_none_are_refused(groups: np.ndarray, message: str, tmp_path: Path) -> None:
+    path = written(tmp_path / "a.npz", groups=groups)
+    refused(visavis("evaluate", path, "--intervals"), message)

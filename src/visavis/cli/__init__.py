@@ -278,7 +278,7 @@ def evaluate(
         Path,
         typer.Argument(
             help="A .npz with pred [N, K, T, D], gt [N, T, D], speaker [N, T, D] and neighbour "
-            "[N, N].",
+            "[N, N]; and, for intervals, groups [N] (script or person) if you like.",
             show_default=False,
         ),
     ],

@@ -16,6 +16,8 @@ from visavis.metrics.report import Report
 
 Found = Mapping[str, Mapping[str, Comparison]]
 """protocol -> score -> comparison"""
+Names = NDArray[Any]
+"""[N] what each clip belongs to: its script, session or person."""
 
 
 def same_clips(
@@ -50,26 +52,58 @@ def same_clips(
         )
 
 
-def compared(a: Report, b: Report) -> Found:
-    """Every score that both systems have, clip by clip; clips without a value are left out."""
+def groups_of(
+    a: dict[str, NDArray[Any]], b: dict[str, NDArray[Any]] | None, files: tuple[Path, Path | None]
+) -> Names | None:
+    """The group of each clip, from either file; None where neither has any.
+
+    Raises:
+        InputError: not one name a clip, or the two files disagree.
+    """
+    found = None
+    for held, file in zip((a, b), files, strict=True):
+        if held is None or "groups" not in held:
+            continue
+        names = held["groups"]
+        if names.ndim != 1 or len(names) != len(held["gt"]) or names.dtype.kind not in "iubUS":
+            raise InputError(
+                f"groups in {file} is {names.dtype} {list(names.shape)}; wanted one name or whole "
+                f"number for each of the {len(held['gt'])} clips, [N]."
+            )
+        if found is not None and not np.array_equal(found, names):
+            raise InputError(f"groups differs between {files[0]} and {file}: give it in one only.")
+        found = names
+    if found is not None and len(np.unique(found)) < 2:
+        raise InputError("all clips are in one group: an interval over groups needs two.")
+    return found
+
+
+def compared(a: Report, b: Report, groups: Names | None = None) -> Found:
+    """Every score that both systems have, clip by clip; clips without a value are left out.
+
+    Clips of one of the `groups` are drawn and flipped together.
+    """
     found: dict[str, dict[str, Comparison]] = {}
     for ours, theirs in ((a.published, b.published), (a.corrected, b.corrected)):
         if ours is None or theirs is None or ours.protocol in found:
             continue
         entries = found.setdefault(ours.protocol, {})
-        for name in ours.per_clip:
-            if name not in theirs.per_clip:
+        for score in ours.per_clip:
+            if score not in theirs.per_clip:
                 continue
-            first, second = ours.per_clip[name], theirs.per_clip[name]
+            first, second = ours.per_clip[score], theirs.per_clip[score]
             known = np.isfinite(first) & np.isfinite(second)
-            if known.sum() > 1:
-                entries[name] = compare(first[known], second[known])
+            names = np.flatnonzero(known) if groups is None else groups[known]
+            if len(np.unique(names)) > 1:
+                entries[score] = compare(
+                    first[known], second[known], None if groups is None else list(names)
+                )
     if not any(found.values()):
         raise InputError("no score has a value on two clips or more in both files.")
     return found
 
 
-def comparison_lines(found: Found, files: tuple[Path, Path]) -> list[str]:
+def comparison_lines(found: Found, files: tuple[Path, Path], *, grouped: bool = False) -> list[str]:
     lines = [f"A = {files[0]}", f"B = {files[1]}", ""]
     lines.append(
         f"{'':<8} {'protocol':<18}{'A':>11}{'B':>11}{'A - B':>11}   {'95 % interval':<22}{'p':>8}"
@@ -88,9 +122,13 @@ def comparison_lines(found: Found, files: tuple[Path, Path]) -> list[str]:
                 f"{span:<22}{pair.p:>8.4f}{apart.n:>7}"
             )
     lines += ["", "paired by clip: BCa bootstrap of the difference, p by flipping its sign"]
-    lines.append("clips of one script or person are not independent: then both are too sure")
+    if grouped:
+        lines.append("clips of one group are drawn, and flipped, together")
+    else:
+        lines.append("clips of one script or person are not independent: then both are too sure")
     if few:
-        lines.append("fewer than 20 clips: intervals are too narrow, only a hint")
+        units = "groups" if grouped else "clips"
+        lines.append(f"fewer than 20 {units}: intervals are too narrow, only a hint")
     return lines
 
 
@@ -104,6 +142,7 @@ def comparison_record(found: Found) -> dict[str, Any]:
                 "interval": [pair.difference.low, pair.difference.high],
                 "p": pair.p,
                 "clips": pair.difference.n,
+                "groups": pair.difference.groups,
             }
             for name, pair in scores.items()
         }

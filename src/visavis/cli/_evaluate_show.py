@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from visavis.metrics.intervals import Interval, bootstrap
 from visavis.metrics.report import Report
@@ -59,12 +60,17 @@ def _cell(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
 
 
-def interval_lines(report: Report) -> list[str]:
-    lines = ["", "95 % intervals, bootstrap over clips (too narrow where clips share a script)"]
+def interval_lines(report: Report, groups: NDArray[Any] | None = None) -> list[str]:
+    """The clips of one of the `groups` [N] are drawn together."""
+    units = "clips" if groups is None else "groups"
+    how = "bootstrap over clips (too narrow where clips share a script)"
+    if groups is not None:
+        how = f"bootstrap over the {len(np.unique(groups))} groups of clips"
+    lines = ["", f"95 % intervals, {how}"]
     for scores in _columns(report):
-        for name, interval in _intervals(scores).items():
+        for name, interval in _intervals(scores, groups).items():
             span = f"{interval.low:.4f} to {interval.high:.4f}"
-            few = "  (fewer than 20 clips: only a hint)" if interval.few else ""
+            few = f"  (fewer than 20 {units}: only a hint)" if interval.few else ""
             lines.append(f"{name:<8} {scores.protocol:<18} {interval.mean:.4f}  [{span}]{few}")
     return lines
 
@@ -78,35 +84,41 @@ def clip_lines(scores: Scores) -> list[str]:
     return lines
 
 
-def _intervals(scores: Scores) -> dict[str, Interval]:
+def _intervals(scores: Scores, groups: NDArray[Any] | None) -> dict[str, Interval]:
     """95 % intervals of the scores that are means over clips; those of a NaN clip are left out."""
     found = {}
     for name, values in scores.per_clip.items():
         if "/" not in name and len(values) > 1 and np.isfinite(values).all():
-            found[name] = bootstrap(values)
+            found[name] = bootstrap(values, None if groups is None else list(groups))
     return found
 
 
 # ---------------------------------------------------------------------- JSON
 
 
-def record_of(report: Report, *, per_clip: bool, intervals: bool) -> dict[str, Any]:
+def record_of(
+    report: Report, groups: NDArray[Any] | None = None, *, per_clip: bool, intervals: bool
+) -> dict[str, Any]:
     """What `--json` prints: numbers, null with a note where there is none."""
     published, corrected = report.published, report.corrected
     record: dict[str, Any] = {
         "protocol": published.protocol,
-        **_entry(published, per_clip=per_clip, intervals=intervals),
+        **_entry(published, groups, per_clip=per_clip, intervals=intervals),
     }
     if published.protocol != "corrected":
         record["corrected"] = (
-            None if corrected is None else _entry(corrected, per_clip=per_clip, intervals=intervals)
+            None
+            if corrected is None
+            else _entry(corrected, groups, per_clip=per_clip, intervals=intervals)
         )
     record["not_defined"] = dict(report.not_defined)
     record["notes"] = dict(report.notes)
     return record
 
 
-def _entry(scores: Scores, *, per_clip: bool, intervals: bool) -> dict[str, Any]:
+def _entry(
+    scores: Scores, groups: NDArray[Any] | None, *, per_clip: bool, intervals: bool
+) -> dict[str, Any]:
     counts = scores.counts
     entry: dict[str, Any] = {
         name: plain(value) for name, value in scores.items() if name != "dead_channels"
@@ -114,7 +126,7 @@ def _entry(scores: Scores, *, per_clip: bool, intervals: bool) -> dict[str, Any]
     entry["clips"] = counts.clips
     entry["dead_channels"] = {"count": counts.dead_channels, "of": counts.target_channels}
     if intervals:
-        entry["intervals"] = {n: [x.low, x.high] for n, x in _intervals(scores).items()}
+        entry["intervals"] = {n: [x.low, x.high] for n, x in _intervals(scores, groups).items()}
     if per_clip:
         entry["per_clip"] = {
             name: [clip_value(float(v)) for v in values] for name, values in scores.per_clip.items()

@@ -16,7 +16,14 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from visavis.cli._evaluate_compare import compared, comparison_lines, comparison_record, same_clips
+from visavis.cli._evaluate_compare import (
+    Names,
+    compared,
+    comparison_lines,
+    comparison_record,
+    groups_of,
+    same_clips,
+)
 from visavis.cli._evaluate_show import clip_lines, interval_lines, record_of, table_lines
 from visavis.cli.console import bar
 from visavis.errors import InputError
@@ -38,6 +45,8 @@ KEYS = {
     "speaker": "[N, T, D]",
     "neighbour": "[N, N], 0 or 1",
 }
+GROUPS = "groups"
+"""May be there too: [N] names or numbers of what clips share (script, session, person)."""
 
 
 def run(
@@ -61,6 +70,7 @@ def run(
     other = None if compare is None else read_npz(compare)
     if other is not None and compare is not None:
         same_clips(arrays, other, (path, compare), chosen)
+    groups = groups_of(arrays, other, (path, compare))
     options: dict[str, Any] = {
         "metrics": metrics or None,
         "per_clip": per_clip or intervals or compare is not None,
@@ -68,28 +78,32 @@ def run(
     }
     ours = _report(arrays, chosen, quiet=quiet, **options)
     if other is None or compare is None:
-        _show(ours, per_clip=per_clip, intervals=intervals, as_json=as_json)
+        _show(ours, groups, per_clip=per_clip, intervals=intervals, as_json=as_json)
         return
     theirs = _report(other, chosen, quiet=quiet, **options)
-    found = compared(ours, theirs)
+    found = compared(ours, theirs, groups)
     if as_json:
-        a, b = (record_of(r, per_clip=per_clip, intervals=intervals) for r in (ours, theirs))
+        a, b = (
+            record_of(r, groups, per_clip=per_clip, intervals=intervals) for r in (ours, theirs)
+        )
         files = {"a": {"file": str(path), **a}, "b": {"file": str(compare), **b}}
         record = {"protocol": chosen.name, **files, "comparison": comparison_record(found)}
         typer.echo(json.dumps(record, allow_nan=False))
         return
-    for line in comparison_lines(found, (path, compare)):
+    for line in comparison_lines(found, (path, compare), grouped=groups is not None):
         typer.echo(line)
 
 
-def _show(report: Report, *, per_clip: bool, intervals: bool, as_json: bool) -> None:
+def _show(
+    report: Report, groups: Names | None, *, per_clip: bool, intervals: bool, as_json: bool
+) -> None:
     if as_json:
-        record = record_of(report, per_clip=per_clip, intervals=intervals)
+        record = record_of(report, groups, per_clip=per_clip, intervals=intervals)
         typer.echo(json.dumps(record, allow_nan=False))
         return
     lines = table_lines(report)
     if intervals:
-        lines += interval_lines(report)
+        lines += interval_lines(report, groups)
     if per_clip:
         lines += ["", *clip_lines(report.published)]
     for line in lines:
@@ -110,7 +124,7 @@ def _report(
 
 
 def read_npz(path: Path) -> dict[str, NDArray[Any]]:
-    """The four arrays of an .npz; nothing in it is ever unpickled.
+    """The four arrays of an .npz, and `groups` where it has them; nothing in it is ever unpickled.
 
     Raises:
         InputError: no such file, not an .npz, an array missing, damaged or holding objects.
@@ -126,7 +140,7 @@ def read_npz(path: Path) -> dict[str, NDArray[Any]]:
                     f"{', '.join(sorted(held)) or 'nothing'}. Write it with numpy.savez(path, "
                     "pred=..., gt=..., speaker=..., neighbour=...)."
                 )
-            return {key: _read(archive, held[key], found) for key in KEYS}
+            return {key: _read(archive, held[key], found) for key in (*KEYS, GROUPS) if key in held}
     except zipfile.BadZipFile as error:
         raise InputError(f"{found} is not an .npz file ({error}).") from error
 
