@@ -66,6 +66,8 @@ def _join(
     found: F64,
 ) -> None:
     samples, targets, width = covariance.shape
+    x_root = np.sqrt(x_variance).astype(np.float64)
+    y_root = np.sqrt(y_variance).astype(np.float64)
     for m in range(samples):
         for g in range(targets):
             total = 0.0
@@ -74,8 +76,7 @@ def _join(
                 if x_spread[m, d] > 0.0 and y_spread[g, d] > 0.0:  # NaN is not
                     r = covariance[m, g, d] / x_spread[m, d] / y_spread[g, d]
                     r = min(1.0, max(-1.0, r))
-                x_root, y_root = np.sqrt(x_variance[m, d]), np.sqrt(y_variance[g, d])
-                above = 2.0 * r * np.float64(x_root) * np.float64(y_root)
+                above = 2.0 * r * x_root[m, d] * y_root[g, d]
                 apart = np.float32(y_mean[g, d] - x_mean[m, d])
                 below = np.float32(y_variance[g, d] + x_variance[m, d])
                 below = np.float32(below + np.float32(apart * apart))
@@ -138,14 +139,31 @@ def _sum_run(x: F32, squared: bool, level: F32, lanes: F32, found: F32) -> None:
     whole = (rows - rows % 8) * width
     step = 8 * width
     if whole:
-        for start in range(0, whole, step):
+        # the first block apart, then three at a time: nothing in the loops but sums, in their order
+        if squared:
+            for i in range(step):
+                off = x[i] - level[i]
+                lanes[i] = off * off
+        else:
+            for i in range(step):
+                lanes[i] = x[i]
+        start = step
+        while start + 3 * step <= whole:
+            a, b, c = x[start:], x[start + step :], x[start + 2 * step :]
             if squared:
                 for i in range(step):
-                    off = x[start + i] - level[i]
-                    lanes[i] = off * off if start == 0 else lanes[i] + off * off
+                    one, two, three = a[i] - level[i], b[i] - level[i], c[i] - level[i]
+                    lanes[i] = ((lanes[i] + one * one) + two * two) + three * three
             else:
                 for i in range(step):
-                    lanes[i] = x[start + i] if start == 0 else lanes[i] + x[start + i]
+                    lanes[i] = ((lanes[i] + a[i]) + b[i]) + c[i]
+            start += 3 * step
+        while start < whole:
+            a = x[start:]
+            for i in range(step):
+                off = a[i] - level[i] if squared else a[i]
+                lanes[i] += off * off if squared else off
+            start += step
         for d in range(width):
             low = (lanes[d] + lanes[d + width]) + (lanes[d + 2 * width] + lanes[d + 3 * width])
             high = lanes[d + 4 * width] + lanes[d + 5 * width]
