@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.cli.test_cli import refused, visavis
+from tests.cli.inside import visavis
+from tests.cli.test_cli import refused
+from tests.cli.test_cli import visavis as process
 from tests.metrics import golden
 from visavis.cli.evaluate import read_npz
 from visavis.errors import InputError
@@ -25,7 +27,7 @@ def written(path: Path, **changes: Any) -> Path:
 
 
 def test_the_table_names_its_protocol_counts_dead_channels_and_shows_corrected_beside() -> None:
-    done = visavis("evaluate", EDGE, "--protocol", "react2024")
+    done = process("evaluate", EDGE, "--protocol", "react2024")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0] == "6 clips, protocol react2024"
@@ -89,7 +91,7 @@ class Trap:
 def test_pickled_objects_are_refused_and_never_run(tmp_path: Path) -> None:
     trap = np.array([Trap()], dtype=object)
     path = written(tmp_path / "trap.npz", neighbour=trap)
-    refused(visavis("evaluate", path, cwd=tmp_path), "holds Python objects", "neighbour")
+    refused(process("evaluate", path, cwd=tmp_path), "holds Python objects", "neighbour")
     assert not (tmp_path / "trapped").exists()
 
 
