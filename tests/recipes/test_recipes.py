@@ -48,6 +48,15 @@ def test_a_preset_lies_over_the_recipe_and_leaves_the_rest() -> None:
     assert pixels.training == plain.training and pixels.corpus == plain.corpus
 
 
+def test_presets_lie_over_one_another_in_order() -> None:
+    both = read("trans_vae", preset="laptop+pixels")
+    laptop = read("trans_vae", preset="laptop")
+    assert both.settings == {**laptop.settings, "face": "pixels"}
+    assert both.training == laptop.training and both.stages == laptop.stages
+    with pytest.raises(InputError, match="no preset 'pixel'.*Did you mean 'pixels'"):
+        read("trans_vae", preset="laptop+pixel")
+
+
 # ---------------------------------------------------------------------- --set
 
 

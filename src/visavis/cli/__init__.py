@@ -345,7 +345,11 @@ def train(
         ),
     ] = None,
     preset: Annotated[
-        str | None, typer.Option(help="A preset of the recipe, e.g. laptop.", show_default=False)
+        str | None,
+        typer.Option(
+            help="A preset of the recipe, e.g. laptop; or several, laptop+pixels.",
+            show_default=False,
+        ),
     ] = None,
     change: Annotated[
         list[str] | None,

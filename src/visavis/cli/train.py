@@ -77,7 +77,9 @@ def run(name: str, options: Options) -> None:
         job.rehearse()
         return
     try:
-        job.work()
+        target = job.work()
+        if target is not None:
+            typer.echo(str(target))
     except Stopped as stop:
         if fabric.is_global_zero:
             typer.echo(f"visavis: {stop}", err=True)
@@ -118,8 +120,8 @@ class Job:
             self.options.out or Path("runs") / name
         )  # fmt: skip
 
-    def work(self) -> None:
-        """Train, save, and say where."""
+    def work(self) -> Path | None:
+        """Train and save; where to, on the first process."""
         options, recipe, fabric = self.options, self.recipe, self.fabric
         if options.bundle and not options.resume and fabric.is_global_zero:
             shutil.rmtree(self.folder, ignore_errors=True)  # ours, and about to be made again
@@ -148,7 +150,7 @@ class Job:
                 sample_every=options.samples,
             )
         log.close()
-        self._save(history, about)
+        return self._save(history, about)
 
     def rehearse(self) -> None:
         """One batch through everything; nothing stays but the report."""
@@ -215,16 +217,15 @@ class Job:
         held = clips("val", self.recipe, self.options.root, audio=True, quiet=True, few=1)
         return Samples(held[0].speaker, self.folder / "samples")
 
-    def _save(self, history: History, about: Mapping[str, Any]) -> None:
+    def _save(self, history: History, about: Mapping[str, Any]) -> Path | None:
         model = self._whole_model()
         if not self.fabric.is_global_zero:
-            return
+            return None
         trained = self._trained(history, about)
         pretrained.save(model, self.folder, trained=trained)
         with atomic_path(self.folder / "README.md") as temporary:
             temporary.write_text(pretrained.model_card(self.folder))
-        target = self._bundled(trained) if self.options.bundle else self.folder
-        typer.echo(str(target))
+        return self._bundled(trained) if self.options.bundle else self.folder
 
     def _bundled(self, trained: dict[str, Any]) -> Path:
         """Score the weights as the package would have them, and put them there if they fit."""

@@ -44,6 +44,8 @@ def read(name: str, *, preset: str | None = None, changes: Sequence[str] = ()) -
 
     Args:
         name: a bundled recipe, or the path of a .toml file; then its file's name is the name.
+        preset: one, or several laid one over the other, `laptop+no_momentum`: an ablation of what
+            a laptop trains.
         changes: `training.steps=10` (of every stage, whatever the recipe says of it);
             `model.window=8` is the model's own setting, and `stages.prior.steps=10` a stage's.
 
@@ -53,12 +55,10 @@ def read(name: str, *, preset: str | None = None, changes: Sequence[str] = ()) -
     data = _toml(name)
     name = Path(name).name.removesuffix(".toml")
     presets = data.pop("preset", {})
-    if preset is not None:
-        if preset not in presets:
-            raise InputError(
-                f"recipe {name!r} has no preset {preset!r}. {nearest(preset, presets)}"
-            )
-        data = _overlaid(data, presets[preset])
+    for layer in [] if preset is None else preset.split("+"):
+        if layer not in presets:
+            raise InputError(f"recipe {name!r} has no preset {layer!r}. {nearest(layer, presets)}")
+        data = _overlaid(data, presets[layer])
     for change in changes:
         asked = _parsed(change)
         data = _overlaid(data, asked)
