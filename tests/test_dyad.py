@@ -99,3 +99,24 @@ def test_what_is_not_a_persona_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.safetensors").write_bytes(b"nothing")
     with pytest.raises(InputError, match="not a safetensors file"):
         Persona.load(tmp_path / "x.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"negatives": person(10, lead=(2, 2))}, r"negatives are \[2, 2\] of 10 frames"),
+        ({"negatives": person(9, lead=(3, 2))}, r"of 9 frames"),
+        ({"negatives": person(10, lead=(3, 2))}, "negative_mask must be bool .* nothing"),
+        (
+            {
+                "negatives": person(10, lead=(3, 2)),
+                "negative_mask": torch.ones(3, 2, dtype=torch.bool),
+                "negative_personal": torch.ones(3, 2),
+            },
+            "negative_personal must be bool .*float32",
+        ),
+    ],
+)
+def test_negatives_must_fit_the_clips(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        replace(batch(3, 10), **changes)  # type: ignore[arg-type]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import torch
@@ -68,6 +68,12 @@ class Batch:
     """bool [B, N]: which of the targets are reactions of the very listener of this row."""
     traits: Tensor | None = None
     """Big Five of the listeners, [B, 5] in [0, 1]; NaN for a listener whose traits are unknown."""
+    negatives: Behaviour | None = None
+    """[B, M, T, ...]: real reactions that are not appropriate to this speaker."""
+    negative_mask: Tensor | None = None
+    """bool [B, M]: which of the M are there; with `negatives`."""
+    negative_personal: Tensor | None = None
+    """bool [B, M]: which of them are reactions of the very listener of this row."""
 
     def __post_init__(self) -> None:
         clips = self.speaker.lead
@@ -86,6 +92,7 @@ class Batch:
         if self.target_mask.dtype != torch.bool:
             raise InputError(f"target_mask must be bool, not {self.target_mask.dtype}.")
         self._check_person()
+        self._check_negatives()
         frames = {self.speaker.frames, self.listener.frames, self.targets.frames}
         if len(frames) != 1:
             raise InputError(
@@ -116,21 +123,31 @@ class Batch:
                 f"traits are {list(self.traits.shape)}, wanted {[len(self), len(TRAITS)]}."
             )
 
+    def _check_negatives(self) -> None:
+        if self.negatives is None:
+            return
+        lead = self.negatives.lead
+        if len(lead) != 2 or lead[0] != len(self) or self.negatives.frames != self.speaker.frames:
+            raise InputError(
+                f"negatives are {list(lead)} of {self.negatives.frames} frames, wanted "
+                f"[{len(self)}, M] of {self.speaker.frames}."
+            )
+        for name in ("negative_mask", "negative_personal"):
+            mask = getattr(self, name)
+            if mask is None or mask.shape != lead or mask.dtype != torch.bool:
+                came = "nothing" if mask is None else f"{mask.dtype} {list(mask.shape)}"
+                raise InputError(f"{name} must be bool {list(lead)}, but came as {came}.")
+
     def __len__(self) -> int:
         return len(self.speaker)
 
     def to(self, device: torch.device | str) -> Batch:
-        return replace(
-            self,
-            speaker=self.speaker.to(device),
-            listener=self.listener.to(device),
-            targets=self.targets.to(device),
-            target_mask=self.target_mask.to(device),
-            history=None if self.history is None else self.history.to(device),
-            lengths=None if self.lengths is None else self.lengths.to(device),
-            personal_mask=None if self.personal_mask is None else self.personal_mask.to(device),
-            traits=None if self.traits is None else self.traits.to(device),
-        )
+        moved = {
+            f.name: value.to(device)
+            for f in fields(self)
+            if isinstance(value := getattr(self, f.name), Behaviour | Tensor)
+        }
+        return replace(self, **moved)
 
 
 @dataclass(frozen=True)

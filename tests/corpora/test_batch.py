@@ -121,3 +121,46 @@ def test_impossible_batches_are_refused(corpus: SimulatedDyads) -> None:
         collate([corpus[0]], crop=0)
     with pytest.raises(InputError, match="at least 1"):
         collate([corpus[0]], targets=0)
+
+
+def test_negatives_are_inappropriate_and_half_of_them_by_the_same_listener(
+    corpus: SimulatedDyads,
+) -> None:
+    dyads = [corpus[i] for i in (0, 5, 20)]
+    batch = collate(dyads, crop=50, rng=1, listener=corpus.listener, negatives=4, pool=corpus.ids)
+    assert batch.negatives is not None
+    assert batch.negative_mask is not None
+    assert batch.negative_personal is not None
+    assert (batch.negatives.lead, batch.negatives.frames) == ((3, 4), 50)
+    assert batch.negative_mask.all()
+    assert batch.negative_personal.tolist() == [[True, True, False, False]] * 3
+    windows = {
+        name: corpus.listener(name)["rotation"].unfold(0, 50, 1).transpose(1, 2)
+        for name in corpus.ids
+    }
+    for row, dyad in enumerate(dyads):
+        for place, own in enumerate(batch.negative_personal[row].tolist()):
+            cut = batch.negatives["rotation"][row, place]
+            (name,) = [n for n, w in windows.items() if (w == cut).all(dim=(1, 2)).any()]
+            assert name not in dyad.appropriate
+            assert (name in dyad.history) == own
+    assert collate(dyads, rng=1, listener=corpus.listener).negatives is None
+
+
+def test_asking_for_negatives_changes_nothing_else(corpus: SimulatedDyads) -> None:
+    dyads = [corpus[0]]
+    told = {"crop": 50, "rng": 1, "listener": corpus.listener, "history": 60}
+    plain = collate(dyads, **told)  # type: ignore[arg-type]
+    more = collate(dyads, negatives=2, pool=corpus.ids, **told)  # type: ignore[arg-type]
+    assert torch.equal(plain.speaker["va"], more.speaker["va"])
+    assert torch.equal(plain.targets["va"], more.targets["va"])
+
+
+def test_negatives_that_are_not_there_are_named(corpus: SimulatedDyads) -> None:
+    with pytest.raises(InputError, match="give `pool`"):
+        collate([corpus[0], corpus[1]], negatives=2)
+    few = collate([corpus[0], corpus[20]], negatives=2)
+    assert few.negative_mask is not None
+    assert few.negative_mask.tolist() == [[True], [True]]
+    with pytest.raises(InputError, match="negatives must be at least 0"):
+        collate([corpus[0]], negatives=-1)

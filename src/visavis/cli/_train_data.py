@@ -33,6 +33,8 @@ class Clips:
         self.corpus, self._dyads = corpus, dyads
         kept = isinstance(dyads, list)
         self._listeners = {d.id: d.listener for d in dyads} if kept else {}
+        self.ids: tuple[str, ...] = tuple(corpus.ids)
+        """Of the whole split, from which reactions that do not suit are drawn."""
 
     def __len__(self) -> int:
         return len(self._dyads)
@@ -46,14 +48,23 @@ class Clips:
 
 
 def clips(
-    split: str, recipe: Recipe, root: Path | None, *, audio: bool, quiet: bool, few: int = 0
+    split: str,
+    recipe: Recipe,
+    root: Path | None,
+    *,
+    audio: bool,
+    pixels: bool = False,
+    quiet: bool,
+    few: int = 0,
 ) -> Clips:
     """A split of the recipe's corpus.
 
     Simulated dyads are made once and kept: making sound is slower than a training step. Those of
-    a corpus on disk are read when they are wanted.
+    a corpus on disk are read when they are wanted, and so are simulated ones with pictures, which
+    are 113 MB a clip of 30 s and drawn much faster than a network sees them.
 
     Args:
+        pixels: whether simulated speakers are drawn.
         few: only about so many simulated dyads, for a dry run; 0 takes all.
     """
     wanted = recipe.corpus
@@ -64,6 +75,11 @@ def clips(
             return Clips(corpus, _Some(corpus, places))
         return Clips(corpus, corpus)
     size = wanted.train_size if split == "train" else wanted.val_size
+    drawn: dict[str, Any] = {}
+    if pixels:
+        from visavis.render.frames import pictures
+
+        drawn = {"pixels": True, "renderer": pictures}
     made = corpora.load(
         "simulated",
         split,
@@ -71,8 +87,10 @@ def clips(
         size=min(size, few) if few else size,
         frames=wanted.frames,
         seed=wanted.seed,
-        **{"audio": audio, **wanted.options},
+        **{"audio": audio, **drawn, **wanted.options},
     )
+    if pixels:
+        return Clips(made, made)
     dyads = []
     with bar(f"simulating {split}", quiet=quiet) as progress:
         for i in range(len(made)):
@@ -94,6 +112,11 @@ class _Some(Sequence[Dyad]):
         return self.corpus[self.places[place]]
 
 
+def sees(model: ReactionModel[Any]) -> bool:
+    """Whether the model reads pictures."""
+    return "pixels" in model.reads
+
+
 def hears(model: ReactionModel[Any]) -> bool:
     """Whether the model reads sound, which is most of the cost of a simulated dyad."""
     return any(n in GROUPS["speech"] for g in model.inputs for n in GROUPS.get(g, (g,)))
@@ -112,6 +135,8 @@ class Draw:
             crop=self.corpus.crop,
             targets=self.corpus.targets,
             history=self.corpus.history,
+            negatives=self.corpus.negatives,
+            pool=self.clips.ids if self.corpus.negatives else (),
             rng=share.generators(),
             listener=self.clips.listener,
         )
@@ -153,6 +178,8 @@ class Validation:
             crop=WHOLE,
             targets=self.corpus.targets,
             history=self.corpus.history,
+            negatives=self.corpus.negatives,
+            pool=self.clips.ids if self.corpus.negatives else (),
             rng=0,
             listener=self.clips.listener,
         )

@@ -33,6 +33,8 @@ class CorpusRecipe:
     """Appropriate reactions a batch carries."""
     history: int | None = Field(default=None, gt=0)
     """Frames of the same listener in another clip, for personal models; None carries none."""
+    negatives: int = Field(default=0, ge=0)
+    """Inappropriate real reactions a batch carries, for critics; half by the same listener."""
     seed: int = 0
     """Of the simulated corpus."""
     options: Mapping[str, Any] = field(default_factory=dict)
