@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from visavis.behaviour import Behaviour
@@ -43,13 +45,32 @@ def person(
 
 
 def batch(
-    clips: int, frames: int, *, targets: int = 2, seed: int = 0, lengths: list[int] | None = None
+    clips: int,
+    frames: int,
+    *,
+    targets: int = 2,
+    seed: int = 0,
+    lengths: list[int] | None = None,
+    history: int | None = None,
 ) -> Batch:
-    """A batch of made-up dyads; the paired listener is the first target."""
+    """A batch of made-up dyads; the paired listener is the first target.
+
+    With `history` frames it also has what personal models and critics learn from: a history,
+    traits, and two inappropriate reactions a clip, the first by the same listener.
+    """
     listener = (*ATTRIBUTES, *COEFFICIENTS)
     reals = person(frames, lead=(clips, targets), seed=seed + 1, names=listener)
     size = None if lengths is None else torch.tensor(lengths)
     speaker = person(frames, lead=(clips,), seed=seed)
+    more: dict[str, Any] = {}
+    if history is not None:
+        wrong = person(frames, lead=(clips, 2), seed=seed + 2, names=listener)
+        own = torch.tensor([[True, False]]).expand(clips, -1)
+        more["history"] = person(history, lead=(clips,), seed=seed + 3, names=listener)
+        more["personal_mask"] = torch.arange(targets).expand(clips, -1) == 0
+        more["traits"] = torch.full((clips, 5), 0.5)
+        more["negatives"] = Behaviour(wrong.channels, wrong.layout, lengths=size)
+        more |= {"negative_mask": own | True, "negative_personal": own.clone()}
     return Batch(
         speaker=Behaviour(speaker.channels, speaker.layout, lengths=size),
         listener=Behaviour(
@@ -59,4 +80,5 @@ def batch(
         target_mask=torch.ones(clips, targets, dtype=torch.bool),
         lengths=torch.full((clips,), frames) if size is None else size,
         ids=tuple(f"clip{i}" for i in range(clips)),
+        **more,
     )
