@@ -85,6 +85,14 @@ def test_a_dry_run_measures_and_leaves_nothing(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
+def test_simulated_speakers_are_drawn_for_a_model_that_reads_pictures() -> None:
+    small = ["corpus.frames=3", "corpus.crop=3", "corpus.val_size=1", "training.batch=1"]
+    sizes = [part for size in small for part in ("--set", size)]
+    text = run("train", "trans_vae", "--preset", "pixels", "--dry-run", *sizes, "--quiet").stdout
+    assert "one batch went through everything" in text
+
+
 def test_samples_are_drawn_every_so_often(tmp_path: Path) -> None:
     run(*arguments("--out", str(tmp_path / "run"), "--samples", "2", steps=4))
     names = sorted(p.name for p in (tmp_path / "run" / "samples").iterdir())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from visavis import __version__, pretrained, recipes
-from visavis.cli._train_data import Clips, Draw, Once, Validation, clips, hears
+from visavis.cli._train_data import Clips, Draw, Once, Validation, clips, hears, sees
 from visavis.cli._train_progress import training_bar
 from visavis.cli.react import ready
 from visavis.errors import InputError, VisavisError
@@ -173,8 +173,8 @@ class Job:
 
     def _data(self, few: int = 0) -> tuple[Clips, Draw, Validation | None]:
         recipe, root = self.recipe, self.options.root
-        audio = hears(self.model)
-        training = clips("train", recipe, root, audio=audio, quiet=self.quiet, few=few)
+        read = {"audio": hears(self.model), "pixels": sees(self.model)}
+        training = clips("train", recipe, root, **read, quiet=self.quiet, few=few)
         needs.check(self.model, training[0], corpus=recipe.corpus.name)
         sampler = Sampler(
             len(training),
@@ -185,7 +185,7 @@ class Job:
         )
         validate = None
         if recipe.steps:
-            held = clips("val", recipe, root, audio=audio, quiet=self.quiet, few=few)
+            held = clips("val", recipe, root, **read, quiet=self.quiet, few=few)
             validate = Validation(held, recipe.corpus)
         return training, Draw(training, sampler, recipe.corpus), validate
 
@@ -214,7 +214,8 @@ class Job:
     def _sampler(self) -> Any:
         from visavis.cli._train_samples import Samples
 
-        held = clips("val", self.recipe, self.options.root, audio=True, quiet=True, few=1)
+        root, pixels = self.options.root, sees(self.model)
+        held = clips("val", self.recipe, root, audio=True, pixels=pixels, quiet=True, few=1)
         return Samples(held[0].speaker, self.folder / "samples")
 
     def _save(self, history: History, about: Mapping[str, Any]) -> Path | None:

@@ -25,8 +25,8 @@ class CausalConv3d(nn.Conv3d):
     def __init__(
         self, inputs: int, outputs: int, kernel: tuple[int, int, int], stride: int
     ) -> None:
-        space = tuple(k // 2 for k in kernel[1:])
-        super().__init__(inputs, outputs, kernel, (1, stride, stride), (0, *space), bias=False)
+        space = (0, kernel[1] // 2, kernel[2] // 2)
+        super().__init__(inputs, outputs, kernel, (1, stride, stride), space, bias=False)
 
     def stream(self, x: Tensor, tail: Tensor | None) -> tuple[Tensor, Tensor]:
         """Inputs [B, C, T, H, W] after `tail` (None: after nothing, which is zeros) to outputs of
@@ -105,4 +105,5 @@ def _normal(x: Tensor) -> Tensor:
     """Every map [B, C, T, H, W] to mean 0 and variance 1 over its own frame's space, then ReLU."""
     frames = x.transpose(1, 2)
     flat = F.instance_norm(frames.flatten(0, 1)).relu()
-    return flat.unflatten(0, frames.shape[:2]).transpose(1, 2)
+    out: Tensor = flat.unflatten(0, frames.shape[:2]).transpose(1, 2)
+    return out
