@@ -327,8 +327,9 @@ def test_a_split_model_s_parts_are_its_whole(model: ReactionModel[Any]) -> None:
     with torch.no_grad():
         read = model.check_speaker(speaker)
         fused = model.fuse(model.encode_face(read), model.encode_speech(read))
-        latent = model.sample(model.predict(fused), seeds, 3)
-        parts = model.decode(latent, FRAMES)
+        distribution = model.predict(fused)
+        latent = model.sample(distribution, seeds, 3)
+        parts = model.decode(latent, FRAMES, distribution=distribution)
     whole = reactions(model, speaker)
     torch.testing.assert_close(parts["attributes"], whole.pack("attributes"), **CLOSE)
 

@@ -110,8 +110,12 @@ class SplitModel(Protocol):
     def sample(self, distribution: Any, seeds: Tensor, num_samples: int, index: int = 0) -> Tensor:
         """Seeds int64 [B]; K draws [B, K, L, d]."""
 
-    def decode(self, latent: Tensor, frames: int) -> dict[str, Tensor]:
-        """[B, K, L, d] to output channels [B, K, T, ...]."""
+    def decode(self, latent: Tensor, frames: int, *, distribution: Any = None) -> dict[str, Tensor]:
+        """[B, K, L, d] to output channels [B, K, T, ...].
+
+        `distribution` is what the latent was drawn from: some decoders read more of it than the
+        draw (the edges of REGNN's graph), others ignore it.
+        """
 
     def base_loss(self, distribution: Any, latent: Tensor, batch: Batch) -> dict[str, Tensor]:
         """The model's own loss for draws [B, K, L, d]."""

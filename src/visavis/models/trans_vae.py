@@ -29,8 +29,9 @@ from visavis.dyad import Batch, Persona
 from visavis.models._base import STRICT, Objective, ReactionConfig, ReactionModel
 from visavis.models._trans_vae_losses import objective_terms
 from visavis.models._trans_vae_online import OnlineBranch, OnlineState, TransVAESession
-from visavis.nn.attention import DecoderLayer, sinusoid
+from visavis.nn.attention import DecoderLayer
 from visavis.nn.gaussian import Gaussian, TokenGaussian
+from visavis.nn.positions import sinusoid
 from visavis.nn.standardise import RunningMoments, Standardise
 
 COEFFICIENTS, ATTRIBUTES = 58, 25
@@ -202,7 +203,12 @@ class TransVAE(ReactionModel[TransVAEConfig]):
         return expanded.at(eps)[:, :, None]
 
     def decode(
-        self, latent: Tensor, frames: int, *, inside: Tensor | None = None
+        self,
+        latent: Tensor,
+        frames: int,
+        *,
+        distribution: Gaussian | None = None,
+        inside: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Latents [B, K, 1, C] to raw coefficients [B, K, T, 58] and attributes [B, K, T, 25]."""
         hidden = self.unroll(latent, frames, inside=inside)
