@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from visavis.models.trans_vae import TransVAE
-from visavis.nn.attention import Attention, sinusoid
+from visavis.nn.attention import Attention
+from visavis.nn.positions import sinusoid
 
 
 class PublishedTransVAE(nn.Module):

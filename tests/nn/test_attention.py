@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -16,7 +14,6 @@ from visavis.nn.attention import (
     DecoderLayer,
     EncoderLayer,
     causal_attention,
-    sinusoid,
 )
 
 CLOSE = {"atol": 1e-5, "rtol": 1e-5}
@@ -49,18 +46,6 @@ def test_block_borders_lose_and_leak_no_key(frames: int) -> None:
     for block in (1, 7):
         ours = causal_attention(queries, keys, values, block=block)
         torch.testing.assert_close(ours, stock, **CLOSE)
-
-
-@pytest.mark.parametrize("width", [6, 7, 128])
-def test_sinusoid_is_the_published_formula(width: int) -> None:
-    positions = torch.tensor([0, 1, 5, 749])
-    table = sinusoid(positions, width)
-    assert table.shape == (4, width)
-    for row, position in enumerate(positions.tolist()):
-        for column in range(width):
-            angle = position / 10000 ** ((column - column % 2) / width)
-            expected = math.cos(angle) if column % 2 else math.sin(angle)
-            assert float(table[row, column]) == pytest.approx(expected, abs=2e-4)
 
 
 def copy_attention(theirs: nn.MultiheadAttention, ours: Attention) -> None:

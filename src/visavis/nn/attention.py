@@ -2,20 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-
-def sinusoid(positions: Tensor, width: int) -> Tensor:
-    """Sinusoidal positions (Vaswani et al., 2017, section 3.5): [T] -> [T, width]."""
-    rates = torch.exp(
-        torch.arange(0, width, 2, device=positions.device) * (-math.log(10000.0) / width)
-    )
-    angles = positions.to(torch.float32)[:, None] * rates
-    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(-2)[:, :width]
 
 
 def causal_attention(queries: Tensor, keys: Tensor, values: Tensor, *, block: int = 128) -> Tensor:
