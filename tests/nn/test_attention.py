@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from visavis.nn.alignment import point_bias
 from visavis.nn.attention import (
     Attention,
     DecoderLayer,
@@ -134,3 +135,31 @@ def test_dropout_acts_only_in_training() -> None:
 
 def test_attention_has_the_published_number_of_parameters() -> None:
     assert sum(p.numel() for p in Attention(128, 4).parameters()) == 4 * (128**2 + 128)
+
+
+@pytest.mark.parametrize("samples", [1, 3])
+@pytest.mark.parametrize("rate", [1, 2])
+def test_attention_to_a_frame_s_own_ticks_is_attention_with_a_band(samples: int, rate: int) -> None:
+    torch.manual_seed(0)
+    attention = Attention(8, 2, dropout=0.0)
+    x, memory = torch.randn(2 * samples, 5, 8), torch.randn(2, 5 * rate, 8)
+    band = point_bias(torch.arange(5), torch.arange(5 * rate), rate=rate)[None, None]
+    keys, values = attention.key(memory), attention.value(memory)
+    whole = attention.biased(x, keys, values, band, samples=samples)
+    torch.testing.assert_close(attention.of_own(x, memory, samples=samples), whole, **CLOSE)
+
+
+def test_samples_that_share_a_memory_attend_as_each_alone() -> None:
+    torch.manual_seed(0)
+    attention = Attention(8, 2, dropout=0.0)
+    x, keys, values = torch.randn(6, 5, 8), torch.randn(2, 9, 8), torch.randn(2, 9, 8)
+    bias = torch.randn(2, 2, 5, 9)
+    together = attention.biased(x, keys, values, bias, samples=3)
+    rows = [y.repeat_interleave(3, dim=0) for y in (keys, values, bias)]
+    torch.testing.assert_close(together, attention.biased(x, *rows), **CLOSE)
+    shares = attention.weights(x, keys, bias, samples=3)
+    torch.testing.assert_close(shares.sum(-1), torch.ones(6, 2, 5), **CLOSE)
+    mixed = shares @ attention.split(rows[1])
+    torch.testing.assert_close(
+        attention.out(mixed.transpose(-2, -3).flatten(-2)), together, **CLOSE
+    )

@@ -77,6 +77,67 @@ class Attention(nn.Module):
         joined: Tensor = self.out(mixed.transpose(-2, -3).flatten(-2))
         return joined
 
+    def biased(
+        self, x: Tensor, keys: Tensor, values: Tensor, bias: Tensor, *, samples: int = 1
+    ) -> Tensor:
+        """Attention with an alignment bias added to the scores.
+
+        Args:
+            x: queries' tokens [B * samples, T, C].
+            keys: [B, S, C], heads side by side: `self.key` of the memory.
+            values: [B, S, C].
+            bias: [1 or B, 1 or heads, T, S], -inf where a key is not seen.
+            samples: rows of x that share a memory; it is not copied for them.
+        """
+        queries = self.query(x)
+        if samples > 1:
+            queries = queries.unflatten(0, (-1, samples)).flatten(1, 2)
+            bias = bias.repeat(1, 1, samples, 1)
+        mixed = F.scaled_dot_product_attention(
+            self.split(queries),
+            self.split(keys),
+            self.split(values),
+            attn_mask=bias,
+            dropout_p=self.dropout if self.training else 0.0,
+        )
+        mixed = mixed.transpose(-2, -3).flatten(-2)
+        if samples > 1:
+            mixed = mixed.unflatten(1, (samples, -1)).flatten(0, 1)
+        joined: Tensor = self.out(mixed)
+        return joined
+
+    def weights(self, x: Tensor, keys: Tensor, bias: Tensor, *, samples: int = 1) -> Tensor:
+        """What `biased` weighs values by, [B * samples, heads, T, S]: rows sum to 1."""
+        keys = self.split(keys.repeat_interleave(samples, dim=0))
+        scores = self.split(self.query(x)) @ keys.transpose(-1, -2) * keys.shape[-1] ** -0.5
+        if len(bias) > 1:
+            bias = bias.repeat_interleave(samples, dim=0)
+        return (scores + bias).softmax(-1)
+
+    def of_own(self, x: Tensor, memory: Tensor, *, samples: int = 1) -> Tensor:
+        """Each query over the few tokens that are its own: x [B * samples, T, C], memory
+        [B, T * rate, C] (point-to-point alignment), without scores for all the others.
+
+        At rate 1 the softmax is over one key, so query and key are not computed.
+        """
+        rate = memory.shape[1] // x.shape[1]
+        values = self.value(memory)
+        if rate == 1:
+            mixed = F.dropout(values, self.dropout, self.training)
+            if samples > 1:
+                mixed = mixed.repeat_interleave(samples, dim=0)
+            alone: Tensor = self.out(mixed)
+            return alone
+        queries, keys, values = (
+            y.unflatten(-1, (self.heads, -1)) for y in (self.query(x), self.key(memory), values)
+        )
+        queries = queries.unflatten(0, (-1, samples))  # [B, K, T, heads, c]
+        keys, values = (y.unflatten(1, (-1, rate))[:, None] for y in (keys, values))
+        scores = (queries[:, :, :, None] * keys).sum(-1) * queries.shape[-1] ** -0.5
+        shares = F.dropout(scores.softmax(3), self.dropout, self.training)
+        out: Tensor = self.out((shares[..., None] * values).sum(3).flatten(-2).flatten(0, 1))
+        return out
+
     def of_one(self, memory: Tensor) -> Tensor:
         """What any query gets from a memory of a single token [B, 1, C]: its value, [B, 1, C].
 
