@@ -304,6 +304,16 @@ def test_openface_gaze_is_told_in_the_head(tmp_path: Path) -> None:
     assert shape(along, "eyeLookOutLeft")[5] == pytest.approx(0.0, abs=1e-5)
 
 
+def test_a_missing_intensity_of_openface_is_not_made_up_from_presence(tmp_path: Path) -> None:
+    table = files.openface()
+    seen = perceive(table.with_cell("AU12_r", 20, "nan").write(tmp_path / "a.csv"))
+    smile = shape(seen, "mouthSmileLeft")
+    whole = shape(perceive(table.write(tmp_path / "b.csv")), "mouthSmileLeft")
+    assert abs(smile - whole).max() < 0.02
+    seen = perceive(table.with_cell("AU12_c", 20, "nan").write(tmp_path / "c.csv"))
+    assert set(seen["au"][:, AU_LABELS.index("AU12")].tolist()) == {1.0}
+
+
 def test_a_row_without_success_is_no_face(tmp_path: Path) -> None:
     table = files.openface(rate=25.0)
     for row in range(10, 20):

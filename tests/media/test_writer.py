@@ -64,6 +64,22 @@ def test_sound_that_aac_lacks_is_converted(
     assert (probe(tmp_path / "f.mp4").sample_rate, probe(tmp_path / "f.mp4").channels) == (kept, 1)
 
 
+@pytest.mark.parametrize("size", [(152, 156), (160, 160)])
+def test_equal_pictures_make_equal_films(tmp_path: Path, size: tuple[int, int]) -> None:
+    y, x = np.mgrid[: size[0], : size[1]]
+    made, junk = set(), []
+    for number in range(20):
+        junk.append(np.full(1000 * (number * 37 % 19 + 1), number, np.uint8))  # memory in disorder
+        if number % 5 == 0:
+            junk.clear()
+        with VideoWriter(tmp_path / "f.mp4", width=size[1], height=size[0]) as film:
+            for t in range(4):
+                shades = (x + y + 7 * t, x * y // 50 + t, 2 * y)
+                film.write(np.stack([s % 256 for s in shades], axis=2).astype(np.uint8))
+        made.add((tmp_path / "f.mp4").read_bytes())
+    assert len(made) == 1
+
+
 def test_odd_sizes_are_made_even(tmp_path: Path) -> None:
     with VideoWriter(tmp_path / "odd.mp4", width=33, height=21) as film:
         film.write(np.full((21, 33, 3), 200, np.uint8))

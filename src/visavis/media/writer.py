@@ -84,7 +84,7 @@ class VideoWriter:
             )
             rate = Fraction(self.fps).limit_denominator(1001)
             self._video = self._container.add_stream(
-                "libx264", rate=rate, options={"crf": "20", "preset": "veryfast"}
+                "libx264", rate=rate, options=_settings(self.width, self.height)
             )
             self._video.width = self.width + self.width % 2
             self._video.height = self.height + self.height % 2
@@ -176,6 +176,18 @@ def write_audio(path: str | Path, audio: Audio) -> None:
             format="WAV",
             subtype="PCM_16",
         )
+
+
+def _settings(width: int, height: int) -> dict[str, str]:
+    """x264's settings, such that equal pictures make equal films.
+
+    Where a side is no multiple of 16 its macroblock tree reads memory that was never written, so
+    there it is left out (files a third larger).
+    """
+    settings = {"crf": "20", "preset": "veryfast"}
+    if width % 16 or height % 16:
+        settings["x264-params"] = "mbtree=0"
+    return settings
 
 
 def _encodable(audio: Audio) -> Audio:

@@ -63,8 +63,8 @@ def read(table: Table, fps: float | None) -> Reading:
     rotation = turned_from_camera(pose[:, :3])
     strength = {n: np.clip(face[:, at[f"AU{n:02d}_r"]] / STRONGEST, 0.0, 1.0) for n in UNITS}
     there = {n: face[:, at[f"AU{n:02d}_c"]] for n in UNITS}
-    # a shape needs a size; where there is only presence, that is the size
-    size = {n: np.where(np.isfinite(strength[n]), strength[n], there[n]) for n in UNITS}
+    # a shape needs a size; in a file that has only presence, that is the size
+    size = {n: _either(strength[n], there[n]) for n in UNITS}
     blendshapes = shapes_of_units(size)
     pitch, yaw = _gaze(face[:, [at[n] for n in _GAZE]], face[:, [at[n] for n in _RAYS]])
     level = np.nan_to_num(rotation)  # gaze is told against the camera, ours is in the head
@@ -73,7 +73,7 @@ def read(table: Table, fps: float | None) -> Reading:
     for column, label in enumerate(AU_LABELS):
         unit = int(label[2:])
         if unit in UNITS:
-            au[:, column] = np.where(np.isfinite(there[unit]), there[unit], strength[unit])
+            au[:, column] = _either(there[unit], strength[unit])
     return Reading(
         times,
         {
@@ -85,6 +85,12 @@ def read(table: Table, fps: float | None) -> Reading:
         },
         frozenset({"blendshapes"}),
     )
+
+
+def _either(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """A column, or the other where the file has nothing in it. A cell that is missing stays
+    missing: presence is no stand-in for a moment's intensity, nor the other way round."""
+    return first if np.isfinite(first).any() else second
 
 
 def _one_face(table: Table, numbers: np.ndarray, column: int) -> np.ndarray:
