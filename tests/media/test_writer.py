@@ -68,9 +68,9 @@ def test_sound_that_aac_lacks_is_converted(
 def test_equal_pictures_make_equal_films(tmp_path: Path, size: tuple[int, int]) -> None:
     y, x = np.mgrid[: size[0], : size[1]]
     made, junk = set(), []
-    for number in range(20):
-        junk.append(np.full(1000 * (number * 37 % 19 + 1), number, np.uint8))  # memory in disorder
-        if number % 5 == 0:
+    for turn in range(20):
+        junk.append(np.full(1000 * (turn * 37 % 19 + 1), turn, np.uint8))  # memory in disorder
+        if turn % 5 == 0:
             junk.clear()
         with VideoWriter(tmp_path / "f.mp4", width=size[1], height=size[0]) as film:
             for t in range(4):
