@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from visavis import noise, pretrained, recipes
 from visavis.behaviour import Behaviour, Source
 from visavis.channels import GROUPS, Layout
 from visavis.errors import InputError, MissingChannel, OfflineOnly
-from visavis.models._base import ReactionModel, ReactionSession, SplitModel
+from visavis.models._base import Lane, ReactionModel, ReactionSession, SplitModel
 from visavis.models._nearest import Nearest
 from visavis.streaming.rolling import RollingSession
 
@@ -448,6 +449,124 @@ def test_sessions_refuse_what_does_not_fit(model: ReactionModel[Any]) -> None:
     session.close(lane)
     with pytest.raises(InputError, match="not open"):
         session.step({lane: person(4)})
+
+
+def test_a_step_that_is_refused_moves_no_lane(model: ReactionModel[Any]) -> None:
+    """One lane's frames do not fit: the other lanes' wait with the caller, and nothing is lost."""
+    speaker = person(FRAMES)
+    session = session_of(model)
+    whole = run(session, speaker, [])
+    good, bad = session.open(seed=1), session.open(seed=1)
+    first = session.step({good: speaker.window(0, 13), bad: speaker.window(0, 13)})
+    wrong: list[Any] = [person(4, lead=(2,)), torch.zeros(3)]
+    if model.inputs:
+        made = speaker.window(13, 20)
+        theirs = Behaviour(made.channels, Layout(made.layout.channels, "faceverse"))
+        wrong += [theirs, made.select("energy"), replace(made, fps=30.0)]
+    for frames in wrong:
+        for order in ((good, bad), (bad, good)):
+            given = {good: speaker.window(13, 20), bad: frames}
+            with pytest.raises((InputError, MissingChannel)):
+                session.step({lane: given[lane] for lane in order})
+    with pytest.raises(InputError, match="not open"):
+        session.step({good: speaker.window(13, 20), Lane(99): speaker.window(0, 5)})
+    rest = session.step({lane: speaker.window(13, FRAMES) for lane in (good, bad)})
+    for lane in (good, bad):
+        assert_close(Behaviour.cat([first[lane], rest[lane], session.flush(lane)]), whole)
+
+
+def test_a_step_wants_frames_by_lane(model: ReactionModel[Any]) -> None:
+    session = session_of(model)
+    lane = session.open(seed=0)
+    assert session.step({}) == {}
+    given: list[Any] = [person(4), [(lane, person(4))], None]
+    for thing in given:
+        with pytest.raises(InputError, match="lane"):
+            session.step(thing)
+
+
+def test_values_that_are_not_numbers_are_unobserved(model: ReactionModel[Any]) -> None:
+    """NaN that is taken as absence is absence in a session too, however the frames are cut."""
+    speaker = person(FRAMES)
+    dropped = speaker.drop("face", "speech", start=9, stop=22)
+    broken = {n: x.clone() for n, x in speaker.channels.items()}
+    for x in broken.values():
+        x[9:22] = torch.nan
+    session = session_of(model)
+    expected = run(session, dropped, [])
+    absent = Behaviour.of(broken, nan_is_absent=True)
+    assert_close(run(session, absent, [10, 11, 30]), expected)
+    assert_close(reactions(model, absent), reactions(model, dropped))
+    with pytest.raises(InputError, match="nan_is_absent"):
+        Behaviour.of(broken)
+
+
+def test_conversations_with_one_speaker_differ_by_their_seeds_alone(
+    model: ReactionModel[Any],
+) -> None:
+    """Many lanes stepped as one batch: each is what it would be by itself."""
+    speaker, seeds = person(FRAMES), [0, 1, 2**63 - 1, 1, 7]
+    session = session_of(model)
+    lanes = [session.open(seed=seed) for seed in seeds]
+    parts: list[list[Behaviour]] = [[] for _ in lanes]
+    for piece in speaker.windows(10):
+        ready = session.step(dict.fromkeys(lanes, piece))
+        for i, lane in enumerate(lanes):
+            parts[i].append(ready[lane])
+    made = [Behaviour.cat([*p, session.flush(lane)]) for p, lane in zip(parts, lanes, strict=True)]
+    for seed, mine in zip(seeds, made, strict=True):
+        assert_close(mine, run(session, speaker, [], seed=seed))
+    assert_close(made[1], made[3])
+    distinct = len({tuple(m.pack()[0, -1].tolist()) for m in made[:3]})
+    assert distinct == (3 if model.stochastic and not isinstance(model, Nearest) else 1)
+
+
+def test_a_snapshot_of_another_model_is_refused(model: ReactionModel[Any]) -> None:
+    session = session_of(model)
+    lane = session.open(seed=1)
+    session.step({lane: person(20)})
+    mine = dict(session.snapshot(lane))
+    other_name = "mirror" if model.name != "mirror" else "random"
+    theirs = session_of(recipes.build(recipes.read(other_name)))
+    with pytest.raises(InputError, match=f"taken with model = '{model.name}'"):
+        theirs.resume(mine)
+    with pytest.raises(InputError, match=f"taken with model = '{other_name}'"):
+        session.resume(dict(theirs.snapshot(theirs.open(seed=1))))
+    with pytest.raises(InputError, match="not a snapshot"):
+        session.resume({"about": torch.zeros(3, dtype=torch.uint8)})
+    for name in set(mine) - {"about"}:
+        with pytest.raises(InputError, match=f"lacks {name}"):
+            session.resume({n: x for n, x in mine.items() if n != name})
+
+
+def test_a_snapshot_of_another_configuration_is_refused() -> None:
+    sizes = (16, 32)
+    recipe = recipes.read("trans_vae_online")
+    settings = {**recipe.settings, "heads": 2}
+    first, second = (
+        recipes.build(replace(recipe, settings={**settings, "width": w})).session(2) for w in sizes
+    )
+    snapshot = first.snapshot(first.open(seed=0))
+    with pytest.raises(InputError, match=r"taken with settings\.width = 16, .* has 32"):
+        second.resume(snapshot)
+
+
+def test_a_closed_lane_is_gone(model: ReactionModel[Any]) -> None:
+    session = session_of(model)
+    lane, other = session.open(seed=1), session.open(seed=1)
+    session.step({lane: person(9), other: person(9)})
+    session.close(lane)
+    uses: list[Callable[[], Any]] = [
+        lambda: session.step({lane: person(4)}),
+        lambda: session.flush(lane),
+        lambda: session.snapshot(lane),
+        lambda: session.close(lane),
+    ]
+    for use in uses:
+        with pytest.raises(InputError, match="not open"):
+            use()
+    assert session.open(seed=1) not in (lane, other)
+    session.step({other: person(9)})
 
 
 def test_a_long_stream_goes_on_as_the_whole_clip_does(model: ReactionModel[Any]) -> None:

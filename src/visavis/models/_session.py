@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
@@ -108,6 +108,11 @@ class WindowSession(ABC, Generic[StateT]):
         Raises:
             InputError: a lane is closed or ended, or frames do not fit; then no lane has moved.
         """
+        if not isinstance(speakers, Mapping):
+            raise InputError(
+                f"step takes the new frames of each lane, {{lane: frames}}, not "
+                f"{type(speakers).__name__}."
+            )
         joined: dict[Lane, Behaviour] = {}
         for lane, frames in speakers.items():
             conversation = self._at(lane)
@@ -177,6 +182,7 @@ class WindowSession(ABC, Generic[StateT]):
             tensors |= {f"pending/{n}": x for n, x in conversation.pending.channels.items()}
             tensors |= {f"observed/{n}": x for n, x in conversation.pending.observed.items()}
             about["layout"] = conversation.pending.layout.to_json()
+        about["tensors"] = sorted(tensors)
         text = np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)
         return {n: x.clone() for n, x in tensors.items()} | {"about": torch.from_numpy(text.copy())}
 
@@ -184,12 +190,15 @@ class WindowSession(ABC, Generic[StateT]):
         """A lane that goes on where the snapshot was taken.
 
         Raises:
-            InputError: it was taken of another model, size or hop.
+            InputError: it was taken of another model, configuration, number of samples or hop, or
+                it is not whole.
         """
         try:
             about = json.loads(bytes(snapshot["about"].cpu().numpy()))
         except (KeyError, ValueError) as error:
             raise InputError("this is not a snapshot of a session.") from error
+        if lost := [name for name in about.get("tensors", ()) if name not in snapshot]:
+            raise InputError(f"the snapshot is not whole: it lacks {', '.join(lost)}.")
         for key, mine in self._identity().items():
             if about.get(key) != mine:
                 raise InputError(
@@ -210,7 +219,14 @@ class WindowSession(ABC, Generic[StateT]):
         )
 
     def _identity(self) -> dict[str, Any]:
-        return {"model": self.model.name, "hop": self.hop, "num_samples": self.num_samples}
+        """What a snapshot must have in common with the session that resumes it."""
+        settings = json.loads(json.dumps(asdict(self.model.config)))
+        return {
+            "model": self.model.name,
+            "hop": self.hop,
+            "num_samples": self.num_samples,
+            **{f"settings.{name}": value for name, value in settings.items()},
+        }
 
     def _at(self, lane: Lane) -> Conversation[StateT]:
         try:
