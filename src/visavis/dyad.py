@@ -153,20 +153,68 @@ class Batch:
 
 @dataclass(frozen=True)
 class Persona:
-    """Who is listening, as one model sees it: a value to save, pass and compare."""
+    """Who is listening, as one model sees it: a value to save, pass, mix and compare."""
 
     model: str
     """Public name of the model that made it; no other model can read the embedding."""
     embedding: Tensor
-    """[D], or [B, D] for a batch."""
+    """[D], or [B, D] for a batch. Zero is nobody in particular."""
     traits: Tensor | None = None
     """Big Five in [0, 1], [..., 5], where they were given."""
+    expressiveness: float = 1.0
+    """How far reactions go from the average listener's face, as a share of what the model says:
+    0 is that face, 1 the model's own answer, 2 twice as much."""
+    source: str = ""
+    """The file the history was perceived from, where it is known."""
+
+    def __post_init__(self) -> None:
+        if self.embedding.ndim not in (1, 2) or not bool(self.embedding.isfinite().all()):
+            raise InputError(
+                f"a persona's embedding is finite numbers [D] or [B, D], not "
+                f"{list(self.embedding.shape)} of them or some that are not finite."
+            )
+        if not 0.0 <= self.expressiveness <= 4.0:
+            raise InputError(f"expressiveness lies in 0 to 4, not at {self.expressiveness}.")
+
+    def between(self, other: Persona, share: float = 0.5) -> Persona:
+        """The persona `share` of the way from this one (0) to the other (1), in a straight line.
+
+        Raises:
+            InputError: the other is of another model or size, or the share is not in 0 to 1.
+        """
+        if other.model != self.model or other.embedding.shape != self.embedding.shape:
+            raise InputError(
+                f"a persona of {self.model} {list(self.embedding.shape)} cannot be mixed with one "
+                f"of {other.model} {list(other.embedding.shape)}."
+            )
+        if not 0.0 <= share <= 1.0:
+            raise InputError(f"share lies in 0 to 1, not at {share}.")
+        both = self.traits is not None and other.traits is not None
+        return Persona(
+            self.model,
+            torch.lerp(self.embedding, other.embedding, share),
+            torch.lerp(self.traits, other.traits, share) if both else None,  # type: ignore[arg-type]
+            (1 - share) * self.expressiveness + share * other.expressiveness,
+        )
+
+    def expressive(self, factor: float) -> Persona:
+        """The same person, `factor` times as expressive.
+
+        Raises:
+            InputError: the result is not in 0 to 4.
+        """
+        return replace(self, expressiveness=self.expressiveness * factor)
 
     def save(self, path: str | Path) -> Path:
         tensors = {"embedding": self.embedding}
         if self.traits is not None:
             tensors["traits"] = self.traits
-        about = {"format": 1, "model": self.model}
+        about = {
+            "format": 1,
+            "model": self.model,
+            "expressiveness": self.expressiveness,
+            "source": self.source,
+        }
         return write_tensors(path, tensors, kind="persona", about=about)
 
     @classmethod
@@ -177,6 +225,13 @@ class Persona:
             InputError: the file is not a persona.
         """
         about, tensors = read_tensors(path, kind="persona", format=1)
-        if not isinstance(about.get("model"), str) or "embedding" not in tensors:
+        expressiveness, source = about.get("expressiveness", 1.0), about.get("source", "")
+        if (
+            not isinstance(about.get("model"), str)
+            or "embedding" not in tensors
+            or not isinstance(expressiveness, int | float)
+            or not isinstance(source, str)
+        ):
             raise InputError(f"{path} is damaged: it lacks a model's name or an embedding.")
-        return cls(about["model"], tensors["embedding"], tensors.get("traits"))
+        embedding, traits = tensors["embedding"], tensors.get("traits")
+        return cls(about["model"], embedding, traits, float(expressiveness), source)

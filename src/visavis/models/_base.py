@@ -191,8 +191,9 @@ class ReactionModel(nn.Module, ABC, Generic[ConfigT]):
             return ()
         return (Objective("reaction", parameters, self.loss, torch.optim.AdamW),)
 
-    def persona(self, history: Behaviour, traits: Tensor | None = None) -> Persona:
-        """Who is listening, from their history [T, ...].
+    def persona(self, history: Behaviour | None, traits: Tensor | None = None) -> Persona:
+        """Who is listening, from their history [T, ...], their Big Five [5] in [0, 1], or both,
+        as far as the model reads them.
 
         Raises:
             InputError: the model is not personal.
@@ -288,7 +289,11 @@ class ReactionModel(nn.Module, ABC, Generic[ConfigT]):
         if persona is not None and not self.personal:
             raise InputError(f"{self.name} is not personal; leave `persona` out.")
         if persona is not None and persona.model != self.name:
-            raise InputError(f"this persona was made by {persona.model}, not by {self.name}.")
+            raise InputError(
+                f"this persona was made by {persona.model}, not by {self.name}: make one of the "
+                f"same history with `visavis persona HISTORY --model {self.name}`, or "
+                "model.persona(history)."
+            )
 
     def nothing(self, *lead: int) -> Behaviour:
         """No frames of reactions, [*lead, 0, ...]."""
