@@ -7,7 +7,7 @@ condition)` returns x. A row's event is its last two axes [N, D]; the axes befor
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -16,12 +16,12 @@ from visavis.errors import InputError
 
 
 class Branch(Protocol):
-    """What a residual layer adds."""
+    """What a residual layer adds, once it is scaled: f(x) = scale() * branch(x, condition)."""
 
     def __call__(self, x: Tensor, condition: Tensor) -> Tensor: ...
 
-    def bound(self) -> Tensor:
-        """An upper bound of its slope, below 1."""
+    def scale(self) -> Tensor:
+        """A factor under which the slope of f lies below 1, whatever x is."""
 
 
 class ActNorm(nn.Module):
@@ -65,7 +65,7 @@ class LipschitzResidual(nn.Module):
     ) -> None:
         """
         Args:
-            branch: a `Branch`.
+            branch: a module that is a `Branch`.
             tolerance: a row has settled when none of its numbers moves by more.
             limit: iterations at most; with a bound of 0.9, 130 take a distance of 10 below 1e-5.
             terms: of the power series of the log-determinant.
@@ -75,25 +75,27 @@ class LipschitzResidual(nn.Module):
             raise InputError(
                 f"tolerance, limit and terms must be positive, not {tolerance}, {limit}, {terms}."
             )
-        self.branch = branch
+        self.branch: Any = branch
         self.tolerance, self.limit, self.terms = tolerance, limit, terms
 
     def forward(
         self, x: Tensor, condition: Tensor, *, probes: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """x [..., N, D]; with probes [S, ..., N, D] the log-determinant too, else zeros."""
+        scale = self.branch.scale()
         if probes is None:
-            return x + self.branch(x, condition), x.new_zeros(x.shape[:-2])
+            return x + scale * self.branch(x, condition), x.new_zeros(x.shape[:-2])
         moved, logdet = log_determinant(
-            lambda z: self.branch(z, condition), x, probes, terms=self.terms
+            lambda z: scale * self.branch(z, condition), x, probes, terms=self.terms
         )
         return x + moved, logdet
 
     def inverse(self, y: Tensor, condition: Tensor) -> Tensor:
         """x with x + f(x) = y, [..., N, D]; gradients pass through the iteration."""
         x, settled = y, torch.zeros(y.shape[:-2], dtype=torch.bool, device=y.device)
+        scale = self.branch.scale()
         for _ in range(self.limit):
-            new = y - self.branch(x, condition)
+            new = y - scale * self.branch(x, condition)
             moved = (new - x).detach().abs().amax((-1, -2))
             x = torch.where(settled[..., None, None], x, new)
             settled = settled | (moved <= self.tolerance)
