@@ -203,6 +203,14 @@ def react(
     video: Annotated[bool, typer.Option(help="Draw reactions.mp4.")] = True,
     report: Annotated[bool, typer.Option(help="Write report.html.")] = True,
     size: Size = 256,
+    online: Annotated[
+        bool,
+        typer.Option(
+            "--online",
+            help="Feed the speaker frame by frame, as live, and print latency and speed; for "
+            "models that stream.",
+        ),
+    ] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -222,6 +230,7 @@ def react(
         video=video,
         report=report,
         size=size,
+        live=online,
         as_json=as_json,
         quiet=quiet,
     )
@@ -574,6 +583,71 @@ def bench(
         row=row,
         as_json=as_json,
     )
+
+
+@app.command()
+def ablate(
+    study: Annotated[
+        str | None,
+        typer.Argument(help="A study from --list, or your own .toml.", show_default=False),
+    ] = None,
+    table: Annotated[
+        list[str] | None,
+        typer.Option("--table", help="Only the rows of this table.", show_default=False),
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="Only this row.", show_default=False)
+    ] = None,
+    show: Annotated[
+        bool, typer.Option("--list", help="Show studies, or tables and rows, and what they cost.")
+    ] = False,
+    steps: Annotated[
+        int | None,
+        typer.Option(min=1, help="Steps of every stage of every row.", show_default=False),
+    ] = None,
+    change: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="section.key=value in every row.", show_default=False),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Folder; default: ablations/STUDY.", show_default=False),
+    ] = None,
+    scripts: Annotated[int, typer.Option(min=2, help="Scripts that test clips are of.")] = 20,
+    dyads: Annotated[int, typer.Option(min=1, help="Clips of each script.")] = 2,
+    num: Annotated[int, typer.Option("--num", "-k", min=2, max=100, help="Samples a clip.")] = 5,
+    seed: Seed = 0,
+    size: Annotated[
+        int | None, typer.Option(min=1, help="Dyads of the test split.", show_default=False)
+    ] = None,
+    frames: Annotated[
+        int | None, typer.Option(min=1, help="Length of test clips.", show_default=False)
+    ] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train and score a paper's ablations on simulated dyads, and say what became of its claims.
+
+    Writes table.md, .csv, .json and .html. Rows that are in the folder are kept; an interrupted
+    study goes on when the same command is given again, and several processes may share a folder.
+    """
+    from visavis.cli.ablate import Options, run
+
+    options = Options(
+        tables=table or (),
+        only=only or (),
+        changes=change or (),
+        steps=steps,
+        out=out,
+        scripts=scripts,
+        dyads=dyads,
+        num=num,
+        seed=seed,
+        size=size,
+        frames=frames,
+        quiet=quiet,
+    )
+    run(study, options, show=show, as_json=as_json)
 
 
 @app.command()

@@ -15,6 +15,7 @@ import typer
 
 from visavis import __version__
 from visavis.behaviour import Behaviour
+from visavis.cli._react_online import online, told
 from visavis.cli.console import bar
 from visavis.cli.perceive import speaker_from
 from visavis.errors import InputError
@@ -30,9 +31,22 @@ LONGEST_WHOLE = 1500
 
 
 def generate(
-    model: ReactionModel[Any], speaker: Behaviour, *, num: int, seed: int, quiet: bool = True
+    model: ReactionModel[Any],
+    speaker: Behaviour,
+    *,
+    num: int,
+    seed: int,
+    live: bool = False,
+    quiet: bool = True,
 ) -> tuple[Behaviour, dict[str, Any]]:
-    """Reactions [K, T, ...], attributes and coefficients both there, and how they were made."""
+    """Reactions [K, T, ...], attributes and coefficients both there, and how they were made.
+
+    Raises:
+        OfflineOnly: `live`, and the model has no session of its own.
+    """
+    if live:
+        reactions, how = online(model, speaker, num=num, seed=seed, quiet=quiet)
+        return complete(reactions), how
     if speaker.frames <= LONGEST_WHOLE:
         reactions = model.generate(speaker, num, seeds=seed)
         return complete(reactions), {"way": "whole clip"}
@@ -78,10 +92,13 @@ def run(
     video: bool,
     report: bool,
     size: int,
+    live: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
     loaded = load(model)  # before the long work, so that a misspelt name costs nothing
+    if live:
+        loaded.session(num)  # likewise: an offline model is refused here
     ready(out, source)
     speaker, media = speaker_from(source, quiet=quiet)
     written = react_to(
@@ -94,6 +111,7 @@ def run(
         video=video,
         report=report,
         size=size,
+        live=live,
         quiet=quiet,
     )
     if as_json:
@@ -101,6 +119,9 @@ def run(
     else:
         for name, path in written.items():
             typer.echo(f"{name:<10} {path}")
+        if live:
+            how = json.loads((out / "run.json").read_text())["generated"]
+            typer.echo(f"{'online':<10} {told(how, speaker.fps)}")
 
 
 OUTPUTS = ("reactions.safetensors", "run.json", "reactions.mp4", "report.html")
@@ -131,13 +152,14 @@ def react_to(
     video: bool,
     report: bool,
     size: int,
+    live: bool = False,
     quiet: bool,
 ) -> dict[str, Path]:
     """Everything `visavis react` writes, by name."""
     for name in OUTPUTS:  # an earlier run's film beside this run's reactions would mislead
         (out / name).unlink(missing_ok=True)
     began = time.perf_counter()
-    reactions, how = generate(model, speaker, num=num, seed=seed, quiet=quiet)
+    reactions, how = generate(model, speaker, num=num, seed=seed, live=live, quiet=quiet)
     took = time.perf_counter() - began
     written = {"reactions": reactions.save(out / "reactions.safetensors")}
     record = {
