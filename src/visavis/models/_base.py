@@ -131,7 +131,7 @@ class ReactionModel(nn.Module, ABC, Generic[ConfigT]):
     config_class: ClassVar[type[ReactionConfig]]
     stochastic: ClassVar[bool] = True
     """Whether the K reactions differ."""
-    inert: ClassVar[tuple[str, ...]] = ()
+    inert: tuple[str, ...] = ()
     """Prefixes of parameters that the published architecture has and no loss can move."""
     personal: ClassVar[bool] = False
     """Whether it takes a persona."""

@@ -52,7 +52,7 @@ class Place:
         Args:
             rows: int64 [N], which rows of the store; None is all of them, in order.
             counts: int64 [N], tokens that each row has seen before.
-            tokens: t, at most `size`.
+            tokens: t, at most `size`; 0 to look at what is held.
             size: S, slots of a ring.
         """
         assert tokens <= size
@@ -64,9 +64,10 @@ class Place:
         self.held = latest - (latest - slots) % size
         """Number of the token in each slot once the new ones are in, [N, S]; negative: none."""
         self.slots = self.queries % size
-        first = int(self.slots[0, 0])
-        alike = len(counts) == 1 or bool((counts == counts[0]).all())
-        self.slice = slice(first, first + tokens) if alike and first + tokens <= size else None
+        self.alike = len(counts) == 1 or bool((counts == counts[0]).all())
+        """Whether all rows stand at the same token."""
+        first = int(counts[0]) % size
+        self.slice = slice(first, first + tokens) if self.alike and first + tokens <= size else None
         """The slots, where they are one stretch for all rows."""
 
     def write(self, store: Tensor, new: Tensor) -> Tensor:

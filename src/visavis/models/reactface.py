@@ -1,0 +1,504 @@
+"""ReactFace (Luo et al., IEEE TVCG 2024): online reactions from a latent that drifts.
+
+Speaker's face and speech become a motion sequence (SpeakFormer). Every `window` frames two
+distribution tokens read the listener's own past, fused with the speaker's, and give a Gaussian; a
+draw, blended with the last window's latent by momentum, is laid over the window's frames and
+decoded; two cross-attentions with alignment biases synchronise the result with the speaker.
+
+Truly causal, hop 1, latency 0: a window's latent comes from the frames before it, and within a
+window frame t sees speaker and own frames up to t, at whatever chunks they come. Attention reaches
+back over `horizon` frames whatever the window is (the published window of 8 frames at inference
+would see a third of a second), so memory is bounded and a step costs the same at any time.
+
+Where we differ from the released code, on purpose: nothing sees the future (released: the encoder's
+padding and normalisation, SpeakFormer's first cross-attention, the audio mask of the past branch);
+the bias is Eq. 17 (released: times slopes, and for speech another alignment); the first latent is
+drawn before anything was seen (released: from the window it is to answer); own tokens get their
+position once; coefficients are scaled by the listeners' deviations inside; positions begin again
+after 5000 frames, and training begins at a random one; a stack that is built and never called
+(397,568 parameters) is not built. VIM comes before MIM, as Eq. 14 and 15 have it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Literal
+
+import torch
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+from torch import Tensor, nn
+
+from visavis.behaviour import Behaviour
+from visavis.channels import GROUPS, STANDARD
+from visavis.dyad import Batch, Persona
+from visavis.models._base import STRICT, ReactionConfig, ReactionModel
+from visavis.models._reactface_layers import (
+    COEFFICIENTS,
+    POSITIONS,
+    Caches,
+    Heard,
+    Interaction,
+    Moment,
+    ReactionDecoder,
+    SpeakerHead,
+    SpeakFormer,
+    Synchroniser,
+    interpolated,
+    projected,
+)
+from visavis.models._reactface_losses import reaction_terms, speaker_error
+from visavis.models._reactface_session import ReactFaceSession, as_channels
+from visavis.nn.alignment import interaction_bias, slopes
+from visavis.nn.attention import DecoderLayer
+from visavis.nn.cache import Tape
+from visavis.nn.causal_conv3d import CausalVideoEncoder
+from visavis.nn.gaussian import Gaussian, TokenGaussian
+from visavis.nn.positions import periodic
+from visavis.nn.standardise import RunningMoments, Standardise
+
+_CHUNK = 96
+"""Frames that SpeakFormer takes at once in a whole clip: each attends to the horizon besides."""
+_NO_PERIOD = 1 << 40
+"""Frames of a unit in which all keys weigh the same."""
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class ReactFaceConfig(ReactionConfig):
+    """The released sizes are the defaults, but for `face` and `speech`, which are "pixels" and
+    "wav2vec2" in the paper."""
+
+    face: Literal["coefficients", "pixels", "none"] = "coefficients"
+    """What the speaker's face is given as; "none" is the row "speech only" of Table 3."""
+    speech: Literal["mfcc78", "wav2vec2", "none"] = "mfcc78"
+    """What the speech is given as; "none" is the row "face only" of Table 3."""
+    width: int = Field(default=128, gt=0)
+    heads: int = Field(default=8, gt=0)
+    latent_heads: int = Field(default=4, gt=0)
+    latent_hidden: int = Field(default=1024, gt=0)
+    """Of the interaction encoder's feed-forward layers."""
+    latent_layers: int = Field(default=2, gt=0)
+    """Of the interaction encoder: 2 as released, 3 in the paper."""
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    window: int = Field(default=8, gt=0)
+    """w, frames between two latents."""
+    training_windows: tuple[int, ...] = (64,)
+    """w in training; each batch takes one of them. Validation takes `window`."""
+    period: int = Field(default=8, gt=0)
+    """p of Eq. 17, and of the periodic positions."""
+    horizon: int = Field(default=80, gt=0)
+    """Frames that biased attention reaches back, the present one included."""
+    past: int = Field(default=250, gt=0)
+    """Own frames that the interaction encoder, whose attention has no bias, reaches back."""
+    bias: Literal["paper", "slopes"] = "paper"
+    """"slopes" multiplies the bias of each head by a slope of its own, as released."""
+    visual: bool = True
+    """Whether there is a VIM (Table 4)."""
+    modality: Literal["interaction", "point", "none"] = "interaction"
+    """MIM, point-to-point alignment in its place (Table 5), or none (Table 4)."""
+    momentum: float = Field(default=0.9, ge=0, le=1)
+    """Of the latent (Eq. 10): 0.9 is what the released weights saw, 0.999 the paper's."""
+    interpolation: Literal["paper", "half_pixel"] = "paper"
+    """Eq. 11, or the released code's resize."""
+    redraw: int = Field(default=1, ge=0)
+    """Windows between fresh draws of noise; 0 keeps one draw for the conversation, so that a
+    listener stays who they are (momentum averages fresh draws away)."""
+    objective: Literal["paper", "appropriate"] = "paper"
+    """"paper": Eq. 18. "appropriate": ours (`_appropriate_loss`), with the other terms beside."""
+    reconstruction: Literal["joint", "separate", "paired"] = "joint"
+    """Which of the appropriate reactions Eq. 20 takes: one nearest in all channels, one each for
+    expression and pose (released), or the paired one (Table 7)."""
+    draws: int = Field(default=3, gt=1)
+    """M of Eq. 21; "appropriate" takes two."""
+    speaker_weight: float = Field(default=1.0, ge=0)
+    """Of the speaker's own coefficients (Eq. 19); at 0 their head is not built."""
+    kl_weight: float = Field(default=1e-5, ge=0)
+    smooth_weight: float = Field(default=10.0, ge=0)
+    diversity_weight: float = Field(default=100.0, ge=0)
+    pose_weight: float = Field(default=10.0, ge=0)
+
+    def __post_init__(self) -> None:
+        for name, heads in (("heads", self.heads), ("latent_heads", self.latent_heads)):
+            if self.width % heads:
+                raise ValueError(f"width must be a multiple of {name}, not {self.width} of {heads}")
+        if self.face == self.speech == "none":
+            raise ValueError("face and speech cannot both be none: nothing would be read")
+        if not self.training_windows or min(self.training_windows) < 1:
+            raise ValueError("training_windows must hold at least one positive number of frames")
+
+
+class ReactFace(ReactionModel[ReactFaceConfig]):
+    """See the module's text; a `SplitModel`."""
+
+    config_class = ReactFaceConfig
+
+    def __init__(self, config: ReactFaceConfig) -> None:
+        super().__init__(config)
+        width, heads, drop = config.width, config.heads, config.dropout
+        self.rate = STANDARD[config.speech].rate if config.speech != "none" else 1
+        """k, speech ticks a frame."""
+        self.d_face, self.d_speech = width, width * self.rate
+        self.face_scale = Standardise(COEFFICIENTS)
+        """Of the speaker's coefficients: what is read, or what the auxiliary head returns."""
+        self.face: CausalVideoEncoder | nn.Linear | None = None
+        if config.face == "pixels":
+            self.face = CausalVideoEncoder(width)
+        elif config.face == "coefficients":
+            self.face = nn.Linear(COEFFICIENTS, width)
+        self.nobody = None if self.face is not None else nn.Parameter(torch.zeros(width))
+        speech_width = STANDARD[config.speech].size if config.speech != "none" else 0
+        self.speech_scale = Standardise(speech_width)
+        self.speech: nn.Linear | None = nn.Linear(speech_width, width) if speech_width else None
+        self.silence = None if self.speech is not None else nn.Parameter(torch.zeros(width))
+        self.drop = nn.Dropout(drop)
+        self.speaker = SpeakFormer(width, heads, drop)
+        self.speaker_head = SpeakerHead(width, heads, drop) if config.speaker_weight else None
+        latent = TokenGaussian(
+            width,
+            config.latent_heads,
+            config.latent_hidden,
+            layers=config.latent_layers,
+            dropout=drop,
+        )
+        self.interaction = Interaction(width, heads, latent, dropout=drop)
+        self.decoder = ReactionDecoder(width, heads, drop)
+        self.synchroniser = Synchroniser(
+            width, heads, drop, visual=config.visual, modality=config.modality
+        )
+        self.listener_scale = Standardise(COEFFICIENTS)
+        """Of the listener's coefficients, which the network makes and reads standardised."""
+        self.inert = self._inert()
+
+    def _inert(self) -> tuple[str, ...]:
+        """With one speech tick a frame, point-to-point attention is over one key: neither query
+        nor key changes its weight, 1."""
+        if self.rate > 1:
+            return ()
+        layers = ["speaker.layers.1.cross_attention", "speaker.layers.2.cross_attention"]
+        if self.config.modality == "point":
+            layers.append("synchroniser.modality.cross_attention")
+        return tuple(f"{layer}.{part}" for layer in layers for part in ("query", "key"))
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return tuple(n for n in (self.config.face, self.config.speech) if n != "none")
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        return ("coefficients",)
+
+    # ------------------------------------------------------------------ the speaker
+
+    def encode_face(self, speaker: Behaviour) -> Tensor:
+        """Speaker [B, T] to face tokens [B, T, C]; an unobserved frame is the average face, or a
+        grey picture."""
+        return self.face_tokens(speaker, None)[0]
+
+    def face_tokens(
+        self, speaker: Behaviour, tail: tuple[Tensor, ...] | None
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Face tokens [B, t, C] of frames that go on after `tail`, and the tail of the next ones;
+        only pictures need one."""
+        if self.face is None:
+            assert self.nobody is not None
+            nobody: Tensor = self.nobody.expand(*speaker.lead, speaker.frames, -1)
+            return nobody, ()
+        if isinstance(self.face, CausalVideoEncoder):
+            tokens: Tensor
+            tokens, tail = self.face(speaker.filled("pixels", 128), tail)
+            return tokens, tail
+        names = GROUPS["coefficients"]
+        values = torch.cat([speaker.filled(n, float("nan")) for n in names], dim=-1)
+        known = torch.where(values.isnan(), self.face_scale.mean, values)
+        out: Tensor = self.face(self.face_scale(known))
+        return out, ()
+
+    def tail_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Of what `face_tokens` hands on, without B."""
+        if not isinstance(self.face, CausalVideoEncoder):
+            return ()
+        with torch.no_grad():
+            frame = self.face.linear.weight.new_zeros(1, 1, *STANDARD["pixels"].shape)
+            _, tail = self.face(frame)
+        return tuple(tuple(x.shape[1:]) for x in tail)
+
+    def encode_speech(self, speaker: Behaviour) -> Tensor:
+        """Speaker [B, T] to speech tokens, k side by side, [B, T, k C]; an unobserved frame is the
+        average sound."""
+        if self.speech is None:
+            assert self.silence is not None
+            silence: Tensor = self.silence.expand(*speaker.lead, speaker.frames, -1)
+            return silence
+        values = speaker.filled(self.config.speech, float("nan"))
+        known = torch.where(values.isnan(), self.speech_scale.mean, values)
+        tokens: Tensor = self.speech(self.speech_scale(known))
+        side_by_side: Tensor = tokens.unflatten(-2, (-1, self.rate)).flatten(-2)
+        return side_by_side
+
+    def ticks(self, speech: Tensor) -> Tensor:
+        """Speech tokens [B, T, k C] to [B, T k, C]."""
+        ticks: Tensor = speech.unflatten(-1, (self.rate, -1)).flatten(-3, -2)
+        return ticks
+
+    def places(self, frames: Tensor) -> Tensor:
+        """Periodic positions of frame numbers, [..., t, C]."""
+        return periodic(frames, self.config.width, self.config.period)
+
+    def moment(self, frames: Tensor, held: Tensor, ticks: Tensor, past: Tensor) -> Moment:
+        """Biases of frames [1 or B, t] over the numbers of held frames [.., S], speech ticks
+        [.., k S] and own past frames [.., P]."""
+        period, horizon = self.config.period, self.config.horizon
+        frame = interaction_bias(frames, held, period=period, horizon=horizon)[:, None]
+        tick = frame
+        if self.rate > 1:
+            tick = interaction_bias(frames, ticks, period=period, rate=self.rate, horizon=horizon)
+            tick = tick[:, None]
+        if self.config.bias == "slopes":
+            each = slopes(self.config.heads).to(frames.device)[:, None, None]
+            frame, tick = frame * each, tick * each
+        own = interaction_bias(frames, past, period=_NO_PERIOD, horizon=self.config.past)
+        return Moment(frame, tick, own[:, None], self.places(frames))
+
+    def _moment_of(self, start: int, stop: int, offset: int, device: torch.device) -> Moment:
+        """Of frames start .. stop - 1 of a whole clip, whose tapes hold a horizon before them."""
+
+        def numbers(first: int, last: int) -> Tensor:
+            return torch.arange(first, last, device=device)[None]
+
+        low = max(0, start - self.config.horizon + 1)
+        moment = self.moment(
+            numbers(start, stop),
+            numbers(low, stop),
+            numbers(low * self.rate, stop * self.rate),
+            numbers(max(0, start - self.config.past), stop),
+        )
+        if not offset:
+            return moment
+        places = self.places(numbers(start + offset, stop + offset))
+        return Moment(moment.frame, moment.tick, moment.past, places)
+
+    def fuse(self, face: Tensor, speech: Tensor) -> Tensor:
+        """Tokens of a whole clip to motion and speech side by side, [B, T, (1 + k) C]."""
+        return torch.cat([self.motion(face, speech)[0], speech], dim=-1)
+
+    def motion(self, face: Tensor, speech: Tensor, offset: int = 0) -> tuple[Tensor, Tensor]:
+        """Face [B, T, C] and speech [B, T, k C] of a whole clip to the speaker's motion and
+        SpeakFormer's second layer, [B, T, C]."""
+        tapes = self._tapes(self.speaker.caches)
+        parts = []
+        for start in range(0, face.shape[1], _CHUNK):
+            stop = min(start + _CHUNK, face.shape[1])
+            moment = self._moment_of(start, stop, offset, face.device)
+            x = self.drop(face[:, start:stop] + moment.places)
+            parts.append(self.speaker(x, self.ticks(speech[:, start:stop]), tapes, moment))
+        motion, second = (torch.cat(x, dim=1) for x in zip(*parts, strict=True))
+        return motion, second
+
+    def _tapes(self, names: Iterable[str]) -> Caches:
+        far = self.interaction.latents
+        config = self.config
+        return {n: Tape(config.past if n in far else config.horizon - 1) for n in names}
+
+    # ------------------------------------------------------------------ the listener
+
+    @property
+    def own_caches(self) -> tuple[str, ...]:
+        """Names of what is kept of each sample's own past."""
+        return (*self.synchroniser.caches, *self.interaction.caches)
+
+    def hear(self, motion: Tensor, speech: Tensor) -> Heard:
+        """Keys and values of the speaker's motion [B, t, C] and speech [B, t, k C]."""
+        tokens = self.ticks(speech)
+        visual, modality = self.synchroniser.visual, self.synchroniser.modality
+        of_speech, of_motion = self.interaction.fusion
+        assert isinstance(of_speech, DecoderLayer) and isinstance(of_motion, DecoderLayer)
+        if self.synchroniser.pointwise:
+            modality = None
+        return Heard(
+            None if visual is None else projected(visual.cross_attention, motion),
+            None if modality is None else projected(modality.cross_attention, tokens),
+            projected(of_speech.cross_attention, tokens),
+            projected(of_motion.cross_attention, motion),
+            tokens,
+        )
+
+    def next_latent(
+        self, draw: Tensor, before: Tensor | None, window: int
+    ) -> tuple[Tensor, Tensor]:
+        """A window's latent (Eq. 10) and those of its frames (Eq. 11).
+
+        Args:
+            draw: z*, [N, C].
+            before: the last window's latent [N, C]; None before the first window, whose latent is
+                the draw itself, all over it.
+
+        Returns:
+            [N, C] and [N, w, C].
+        """
+        last = draw if before is None else before
+        latent = torch.lerp(draw, last, self.config.momentum)
+        return latent, interpolated(last, latent, window, self.config.interpolation)
+
+    def roll(
+        self,
+        fused: Tensor,
+        samples: int,
+        noise: Callable[[int], Tensor],
+        *,
+        window: int | None = None,
+        offset: int = 0,
+        watch: dict[str, list[Tensor]] | None = None,
+    ) -> tuple[Tensor, list[Gaussian]]:
+        """Reactions to a whole clip, window after window (Algorithm 1), each from its own past.
+
+        Args:
+            fused: what `fuse` gives, [B, T, (1 + k) C].
+            samples: K.
+            noise: a window's number to standard normal [B, K, C].
+            window: w; the config's by default.
+            offset: frames before the clip's first, for positions.
+            watch: collects attention weights (`Synchroniser.forward`).
+
+        Returns:
+            Standardised coefficients [B, K, T, 58], and the Gaussian [B K, C] of every window.
+        """
+        config = self.config
+        window = window or config.window
+        clips, length, _ = fused.shape
+        motion, speech = fused.split([config.width, fused.shape[-1] - config.width], dim=-1)
+        heard = self.hear(motion, speech)
+        tapes = self._tapes(self.own_caches)
+        latent: Tensor | None = None
+        parts, gaussians = [], []
+        for start in range(0, length, window):
+            stop = min(start + window, length)
+            gaussian = self.interaction.distribution(tapes, clips * samples, None)
+            gaussians.append(gaussian)
+            draw = gaussian.at(noise(start // window).flatten(0, 1))
+            latent, latents = self.next_latent(draw, latent, window)
+            frames = torch.arange(start, start + window, device=fused.device)[None] + offset
+            tokens = self.decoder(latents, frames, samples)[:, : stop - start]
+            moment = self._moment_of(start, stop, offset, fused.device)
+            reach = self._reach(heard, start, stop)
+            raw = self.synchroniser(tokens, reach, tapes, moment, samples, watch)
+            parts.append(raw)
+            if stop < length:
+                self.interaction.remember(raw, reach, tapes, moment, samples)
+        return torch.cat(parts, dim=1).unflatten(0, (clips, samples)), gaussians
+
+    def _reach(self, heard: Heard, start: int, stop: int) -> Heard:
+        """What frames start .. stop - 1 of a whole clip can see of it."""
+        low, rate = max(0, start - self.config.horizon + 1), self.rate
+
+        def part(pair: tuple[Tensor, Tensor], k: int) -> tuple[Tensor, Tensor]:
+            return pair[0][:, low * k : stop * k], pair[1][:, low * k : stop * k]
+
+        return Heard(
+            None if heard.visual is None else part(heard.visual, 1),
+            None if heard.modality is None else part(heard.modality, rate),
+            part(heard.past_speech, rate),
+            part(heard.past_motion, 1),
+            heard.speech[:, start * rate : stop * rate],
+        )
+
+    def coefficients(self, raw: Tensor) -> Tensor:
+        """Standardised coefficients [..., 58] in their own units, unclamped."""
+        return raw * self.listener_scale.std + self.listener_scale.mean
+
+    # ------------------------------------------------------------------ generation
+
+    def react(
+        self, speaker: Behaviour, seeds: Tensor, num_samples: int, persona: Persona | None
+    ) -> dict[str, Tensor]:
+        fused = self.fuse(self.encode_face(speaker), self.encode_speech(speaker))
+        raw, _ = self.roll(fused, num_samples, self.noise_of(seeds, num_samples))
+        return as_channels(self.coefficients(raw))
+
+    def noise_of(self, seeds: Tensor, samples: int) -> Callable[[Tensor | int], Tensor]:
+        """Window numbers, one or [B], to the noise of their draws [B, K, C]."""
+
+        def noise(window: Tensor | int) -> Tensor:
+            redraw = self.config.redraw
+            index = window // redraw if redraw else window * 0
+            return self.draw(seeds, samples, "reactface/latent", index, (self.config.width,))
+
+        return noise
+
+    def session(self, num_samples: int = 1) -> ReactFaceSession:
+        """Streams the model: hop 1, latency 0, the same cost at any time."""
+        return ReactFaceSession(self, num_samples)
+
+    # ------------------------------------------------------------------ training
+
+    def fit(self, batches: Iterable[Batch]) -> None:
+        """Means and deviations of the speakers' inputs and of both sides' coefficients."""
+        face, listener = RunningMoments(COEFFICIENTS), RunningMoments(COEFFICIENTS)
+        speech = RunningMoments(self.speech_scale.mean.numel())
+        for batch in batches:
+            listener.update(_observed_rows(batch.listener, *GROUPS["coefficients"]))
+            if all(n in batch.speaker for n in GROUPS["coefficients"]):
+                face.update(_observed_rows(batch.speaker, *GROUPS["coefficients"]))
+            if self.speech is not None:
+                speech.update(_observed_rows(batch.speaker, self.config.speech))
+        with torch.no_grad():
+            listener.write_to(self.listener_scale)
+            if face.count:
+                face.write_to(self.face_scale)
+            if self.speech is not None:
+                speech.write_to(self.speech_scale)
+
+    def loss(self, batch: Batch) -> Mapping[str, Tensor]:
+        config = self.config
+        samples = config.draws if config.objective == "paper" else 2
+        window, offset = config.window, 0
+        if self.training:
+            choice = int(torch.randint(len(config.training_windows), ()))
+            window = config.training_windows[choice]
+            offset = config.period * int(torch.randint(POSITIONS // config.period, ()))
+        speech = self.encode_speech(batch.speaker)
+        motion, second = self.motion(self.encode_face(batch.speaker), speech, offset)
+        fused = torch.cat([motion, speech], dim=-1)
+        noise = self._training_noise(len(fused), samples, fused)
+        raw, gaussians = self.roll(fused, samples, noise, window=window, offset=offset)
+        terms = reaction_terms(config, self.coefficients(raw), batch)
+        kl = torch.stack([g.kl().mean() for g in gaussians]).mean()
+        terms |= {"kl": config.kl_weight * kl, "log/kl": kl.detach()}
+        if self.speaker_head is not None:
+            made = self._speaker_s_face(second, offset)
+            terms["speaker"] = config.speaker_weight * speaker_error(made, batch)
+        return terms
+
+    def _training_noise(self, clips: int, samples: int, like: Tensor) -> Callable[[int], Tensor]:
+        kept: dict[int, Tensor] = {}
+
+        def noise(window: int) -> Tensor:
+            redraw = self.config.redraw
+            index = window // redraw if redraw else 0
+            if index not in kept:
+                kept.clear()
+                kept[index] = torch.randn(
+                    clips, samples, self.config.width, device=like.device, dtype=like.dtype
+                )
+            return kept[index]
+
+        return noise
+
+    def _speaker_s_face(self, second: Tensor, offset: int) -> Tensor:
+        """The auxiliary head over a whole clip: coefficients [B, T, 58] in their own units."""
+        assert self.speaker_head is not None
+        tapes, parts = self._tapes(self.speaker_head.caches), []
+        for start in range(0, second.shape[1], _CHUNK):
+            stop = min(start + _CHUNK, second.shape[1])
+            moment = self._moment_of(start, stop, offset, second.device)
+            parts.append(self.speaker_head(second[:, start:stop], tapes, moment))
+        return torch.cat(parts, dim=1) * self.face_scale.std + self.face_scale.mean
+
+
+def _observed_rows(behaviour: Behaviour, *names: str) -> Tensor:
+    """Ticks of frames that are inside the clips and observed in all of the channels, [N, C]."""
+    keep = behaviour.inside()
+    for n in names:
+        keep = keep & behaviour.mask(n)
+    values = torch.cat([behaviour.filled(n) for n in names], dim=-1)
+    rate = values.shape[-2] // keep.shape[-1]
+    return values[keep.repeat_interleave(rate, dim=-1)]
