@@ -9,7 +9,7 @@ from visavis.bench._results import Results
 from visavis.bench._table import Cell, Table, notes, tables
 
 _ARROWS = {"up": " ↑", "down": " ↓", "": ""}
-_STYLE = """
+STYLE = """
 :root { color-scheme: light dark; --ink: #1d232b; --soft: #5d6875; --line: #d6dce3;
   --paper: #ffffff; --naive: #8793a1; --model: #2f6fd0; --oracle: #2c8a57; --real: #1d232b; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e6eaef; --soft: #9aa6b3; --line: #37404b;
@@ -48,7 +48,7 @@ def page(results: Results) -> str:
     )
     return (
         f"<!doctype html>\n<html lang='en'><head><meta charset='utf-8'><meta name='viewport' "
-        f"content='width=device-width'><title>{escape(title)}</title><style>{_STYLE}</style></head>"
+        f"content='width=device-width'><title>{escape(title)}</title><style>{STYLE}</style></head>"
         f"<body><h1>{escape(title)}</h1><ul>{listed}</ul><div class='plots'>{plots}</div>"
         + "".join(_table(table) for table in tables(results))
         + "</body></html>\n"

@@ -18,13 +18,13 @@ def dots(results: Results, score: str) -> str:
     """A row a system: a dot at its `corrected` score, a line over its 95 % interval."""
     rows = [row for row in results.rows if results.value(row, "corrected", score) is not None]
     spans = [_span(results, row, score) for row in rows]
-    low, high, ticks = _axis([end for span in spans for end in span])
+    low, high, ticks = axis([end for span in spans for end in span])
     height = _TOP + _STEP * len(rows) + 26
 
     def x(value: float) -> float:
         return _NAMES + _WIDTH * (value - low) / (high - low)
 
-    parts = [_vertical(x(t), _TOP - 6, height - 20, _text(t)) for t in ticks]
+    parts = [vertical(x(t), _TOP - 6, height - 20, _text(t)) for t in ticks]
     for i, (row, (left, value, right)) in enumerate(zip(rows, spans, strict=True)):
         y = _TOP + _STEP * (i + 0.5)
         parts.append(
@@ -34,7 +34,7 @@ def dots(results: Results, score: str) -> str:
             f"<title>{escape(label(row))}: {value:.4g} [{left:.4g}, {right:.4g}]</title>"
             "</circle></g>"
         )
-    return _svg(_NAMES + _WIDTH + 30, height, parts)
+    return svg(_NAMES + _WIDTH + 30, height, parts)
 
 
 def scatter(results: Results, across: str, up: str) -> str:
@@ -45,8 +45,8 @@ def scatter(results: Results, across: str, up: str) -> str:
         if (a := results.value(row, "corrected", across)) is not None
         and (b := results.value(row, "corrected", up)) is not None
     ]
-    left, right, x_ticks = _axis([a for _, a, _ in points])
-    bottom, top, y_ticks = _axis([b for _, _, b in points])
+    left, right, x_ticks = axis([a for _, a, _ in points])
+    bottom, top, y_ticks = axis([b for _, _, b in points])
 
     def x(value: float) -> float:
         return 50 + _SIDE * (value - left) / (right - left)
@@ -54,7 +54,7 @@ def scatter(results: Results, across: str, up: str) -> str:
     def y(value: float) -> float:
         return _TOP + _SIDE * (top - value) / (top - bottom)
 
-    parts = [_vertical(x(t), _TOP, _TOP + _SIDE, _text(t)) for t in x_ticks]
+    parts = [vertical(x(t), _TOP, _TOP + _SIDE, _text(t)) for t in x_ticks]
     parts += [
         f"<line class='grid' x1='50' x2='{50 + _SIDE}' y1='{y(t):.1f}' y2='{y(t):.1f}'/>"
         f"<text class='soft' x='44' y='{y(t) + 4:.1f}' text-anchor='end'>{_text(t)}</text>"
@@ -72,7 +72,7 @@ def scatter(results: Results, across: str, up: str) -> str:
         f"<text class='soft' x='{50 + _SIDE / 2}' y='{_TOP + _SIDE + 34}' text-anchor='middle'>"
         f"{across} (up: {up})</text>"
     )
-    return _svg(50 + _SIDE + 150, _TOP + _SIDE + 42, parts)
+    return svg(50 + _SIDE + 150, _TOP + _SIDE + 42, parts)
 
 
 def _span(results: Results, row: Row, score: str) -> tuple[float, float, float]:
@@ -82,12 +82,12 @@ def _span(results: Results, row: Row, score: str) -> tuple[float, float, float]:
     return low, value, high
 
 
-def _axis(values: Sequence[float]) -> tuple[float, float, list[float]]:
-    """Ends that hold all values and 0, and round ticks between them."""
+def axis(values: Sequence[float], most: int = 5) -> tuple[float, float, list[float]]:
+    """Ends that hold all values and 0, and about `most` round ticks between them."""
     low, high = min(0.0, *values), max(0.0, *values)
     width = high - low or 1.0
     step = 10 ** math.floor(math.log10(width / 4))
-    step *= next(m for m in (1, 2, 5, 10) if width / (m * step) <= 5)
+    step *= next(m for m in (1, 2, 5, 10, 20) if width / (m * step) <= most)
     first, last = math.floor(low / step + 1e-6), math.ceil(high / step - 1e-6)
     ticks = [step * i for i in range(first, last + 1)]
     return ticks[0], ticks[-1], ticks
@@ -113,7 +113,8 @@ def _apart(places: Sequence[tuple[float, float]], texts: Sequence[str]) -> list[
     return found
 
 
-def _vertical(x: float, top: float, bottom: float, text: str) -> str:
+def vertical(x: float, top: float, bottom: float, text: str) -> str:
+    """A line of the grid with its number below."""
     return (
         f"<line class='grid' x1='{x:.1f}' x2='{x:.1f}' y1='{top:.1f}' y2='{bottom:.1f}'/>"
         f"<text class='soft' x='{x:.1f}' y='{bottom + 15:.1f}' text-anchor='middle'>{text}</text>"
@@ -124,7 +125,8 @@ def _text(tick: float) -> str:
     return f"{tick:.6g}"
 
 
-def _svg(width: float, height: float, parts: Sequence[str]) -> str:
+def svg(width: float, height: float, parts: Sequence[str]) -> str:
+    """A drawing put together."""
     return (
         f"<svg viewBox='0 0 {width:.0f} {height:.0f}' width='{width:.0f}' role='img'>"
         f"{''.join(parts)}</svg>"

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from visavis.bench import _score
 from visavis.bench._clips import Clips
 from visavis.bench._folder import Folder, code_version
+from visavis.bench._left_out import left_out
 from visavis.bench._predict import predict
 from visavis.bench._systems import System
 
@@ -39,6 +40,8 @@ class Wanted:
     jerk: bool = False
     shuffled: bool = False
     realism: bool = False
+    left_out: bool = False
+    """FRDvs and FRRea with each script left out, from which their intervals come."""
 
 
 Row = dict[str, Any]
@@ -57,8 +60,8 @@ def made(
     """The row of `system` in `folder`, with at least what is `wanted`; only what is missing is
     computed. Predictions are deleted once it is written, unless `keep`."""
     row = folder.read(system.name) or _begun(system)
-    lacking = _lacking(row, wanted)
-    if lacking == Wanted():
+    left = lacking(row, wanted)
+    if left == Wanted():
         if not keep:  # of a run that ended between the row and the deletion
             shutil.rmtree(folder.predictions(system.name), ignore_errors=True)
         if row["code"] != code_version():
@@ -71,7 +74,7 @@ def made(
             system, clips, folder.predictions(system.name), samples, progress=report
         )
     log.debug("%s reacted in %.1f s", system.name, time.perf_counter() - began)
-    for protocol, metrics in lacking.scores.items():
+    for protocol, metrics in left.scores.items():
         with bars(f"{system.label}: {protocol}") as report:
             found = _score.score(clips, predictions, protocol, metrics, progress=report)
         entry = row["scores"].setdefault(
@@ -79,12 +82,14 @@ def made(
         )
         for part, values in found.items():
             entry[part] |= values
-    if lacking.jerk:
+    if left.jerk:
         row["jerk"] = _score.jerks(clips, predictions)
-    if lacking.shuffled:
+    if left.shuffled:
         row["shuffled"] = _score.shuffled(clips, predictions)
-    if lacking.realism:
+    if left.realism:
         row["frrea"] = _score.realism(clips, predictions)
+    if left.left_out:
+        row["left_out"] = left_out(clips, predictions)
     folder.write(system.name, row)
     if not keep:
         predictions.forget()
@@ -112,7 +117,8 @@ def _begun(system: System) -> Row:
     }
 
 
-def _lacking(row: Row, wanted: Wanted) -> Wanted:
+def lacking(row: Row, wanted: Wanted) -> Wanted:
+    """What of `wanted` the row does not hold yet."""
     from visavis.metrics.protocol import protocol_named
 
     scores = {}
@@ -127,6 +133,7 @@ def _lacking(row: Row, wanted: Wanted) -> Wanted:
         wanted.jerk and "jerk" not in row,
         wanted.shuffled and "shuffled" not in row,
         wanted.realism and "frrea" not in row,
+        wanted.left_out and "left_out" not in row,
     )
 
 

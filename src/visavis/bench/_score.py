@@ -136,9 +136,11 @@ def _fit(reaction: Real, frames: int) -> Real:
     return reaction[:frames] if len(reaction) >= frames else aligned(reaction, frames)
 
 
-def realism(clips: Clips, predictions: Predictions) -> float | None:
-    """FRRea of all reactions against the paired real ones; None where it is not defined: clips
-    under 75 frames, or too few that move."""
+def realism(
+    clips: Clips, predictions: Predictions, numbers: Sequence[int] | None = None
+) -> float | None:
+    """FRRea of all reactions (or those to some clips) against the paired real ones; None where it
+    is not defined: clips under 75 frames, or too few that move."""
     from visavis.metrics.realism import FRRea
 
     own = [clips.seen[targets[0]] for targets in clips.targets]
@@ -148,8 +150,8 @@ def realism(clips: Clips, predictions: Predictions) -> float | None:
     metric = FRRea(25)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that windows are few: the table says how many clips
-        for number, real in enumerate(own):
-            metric.update(predictions.of(number), real[None])
+        for number in range(len(clips)) if numbers is None else numbers:
+            metric.update(predictions.of(number), own[number][None])
     try:
         return plain(float(metric.report().distance))
     except InputError:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 Kind = Literal["real", "naive", "oracle", "model"]
 Draw = Callable[[Sequence[int]], list[Real]]
+Speaker = Callable[[int, Behaviour], Behaviour]
+"""Number of a clip and its speaker -> the speaker as the model gets it."""
 
 LABELS: Mapping[str, str] = {
     "gt": "GT",
@@ -149,8 +151,12 @@ def of_model(
     label: str | None = None,
     kind: Kind = "model",
     about: Mapping[str, Any] | None = None,
+    speaker: Speaker | None = None,
 ) -> System:
     """A model that answers each clip with the seed `seed` + its place in the split.
+
+    Args:
+        speaker: changes what the model is told of a speaker; scores know the whole one.
 
     Raises:
         MissingChannel: the corpus's speakers lack what the model reads; the text names the
@@ -167,8 +173,9 @@ def of_model(
     returned = {n for group in model.outputs for n in GROUPS.get(group, (group,))}
 
     def draw(numbers: Sequence[int]) -> list[Real]:
-        speakers = Behaviour.stack([clips.speaker(n, model.reads).select(*_kept(model, first))
-                                    for n in numbers])  # fmt: skip
+        people = [(n, clips.speaker(n, model.reads)) for n in numbers]
+        told = [p if speaker is None else speaker(n, p) for n, p in people]
+        speakers = Behaviour.stack([p.select(*_kept(model, first)) for p in told])
         seeds = torch.tensor([seed + clips.place(n) for n in numbers])
         made = complete(model.generate(speakers, samples, seeds=seeds)).pack("attributes")
         lengths = [len(clips.heard[clips.ids[n]]) for n in numbers]

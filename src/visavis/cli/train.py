@@ -28,6 +28,8 @@ from visavis.training.sampler import Sampler
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
+    from visavis.training.dry import Estimate
+
 LIMIT = 4 * 2**20
 """Bytes that one bundled weight may have."""
 FEW = 24
@@ -70,7 +72,7 @@ def run(name: str, options: Options) -> None:
         devices=options.devices,
         nodes=options.nodes,
         strategy=options.strategy,
-        precision=_precision(recipe),
+        precision=precision_of(recipe),
     )
     job = Job(recipe, options, fabric)
     if options.dry_run:
@@ -98,7 +100,7 @@ def _check(recipe: Recipe, options: Options) -> None:
         raise InputError("samples cannot be drawn from a sharded model; leave --samples away.")
 
 
-def _precision(recipe: Recipe) -> str:
+def precision_of(recipe: Recipe) -> str:
     found = {stage.training.precision for stage in recipe.plan}
     if len(found) > 1:
         raise InputError("all stages of a run have one precision; set training.precision alone.")
@@ -155,12 +157,19 @@ class Job:
     def rehearse(self) -> None:
         """One batch through everything; nothing stays but the report."""
         from visavis.cli._train_report import report
+
+        found = self.estimates()
+        if self.fabric.is_global_zero:
+            report(self.recipe, self.model, found)
+
+    def estimates(self) -> list[Estimate]:
+        """What each stage would cost, from one batch through everything."""
         from visavis.training.dry import dry_run
 
         largest = max(stage.training.batch for stage in self.recipe.plan)
         training, draw, validate = self._data(few=max(FEW, 2 * largest))
         self._seed()
-        found = dry_run(
+        return dry_run(
             self.model,
             draw,
             self.recipe.plan,
@@ -168,8 +177,6 @@ class Job:
             fit_on=Once(training),
             validate=validate,
         )
-        if self.fabric.is_global_zero:
-            report(self.recipe, self.model, found)
 
     def _data(self, few: int = 0) -> tuple[Clips, Draw, Validation | None]:
         recipe, root = self.recipe, self.options.root

@@ -29,6 +29,7 @@ __all__ = [
     "model_files",
     "names",
     "new_model",
+    "parsed",
     "read",
 ]
 
@@ -60,7 +61,7 @@ def read(name: str, *, preset: str | None = None, changes: Sequence[str] = ()) -
             raise InputError(f"recipe {name!r} has no preset {layer!r}. {nearest(layer, presets)}")
         data = _overlaid(data, presets[layer])
     for change in changes:
-        asked = _parsed(change)
+        asked = parsed(change)
         data = _overlaid(data, asked)
         if _named(data.get("stages")) and isinstance(asked.get("training"), Mapping):
             data["stages"] = [_without(entry, asked["training"]) for entry in data["stages"]]
@@ -102,7 +103,7 @@ def _unique(recipe: str, stages: list[Any]) -> None:
         raise InputError(f"recipe {recipe!r} has several stages named {', '.join(sorted(twice))}.")
 
 
-def _parsed(change: str) -> dict[str, Any]:
+def parsed(change: str) -> dict[str, Any]:
     """`training.steps=10` to {"training": {"steps": 10}}; the value is TOML, none, or a string."""
     path, sign, text = change.partition("=")
     keys = [k.strip() for k in path.split(".")]
