@@ -237,6 +237,48 @@ def react(
 
 
 @app.command()
+def explain(
+    source: SourceFile,
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", "-o", help="A .png to look at, or a .safetensors with every head's weights."
+        ),
+    ] = Path("attention.png"),
+    model: Model = "reactface",
+    seed: Seed = 0,
+    window: Annotated[
+        int | None,
+        typer.Option(
+            help="Frames between two latents; the model's own by default.", show_default=False
+        ),
+    ] = None,
+    start: Annotated[float, typer.Option(min=0, help="Shown from this second on.")] = 0.0,
+    seconds: Annotated[float, typer.Option(min=0.04, help="How many seconds are shown.")] = 4.0,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Show what of the speaker each frame of a reaction attends to.
+
+    ReactFace's two interaction modules, to the speaker's speech and to their face: the mean over
+    heads as in the paper's Fig. 9, and every head.
+    """
+    from visavis.cli.explain import run
+
+    run(
+        source,
+        out,
+        model=model,
+        seed=seed,
+        window=window,
+        start=start,
+        seconds=seconds,
+        as_json=as_json,
+        quiet=quiet,
+    )
+
+
+@app.command()
 def render(
     reactions: Annotated[
         Path, typer.Argument(help="A behaviour (.safetensors).", show_default=False)
