@@ -18,12 +18,11 @@ def numbered(start: int, count: int, rows: int = 1) -> Tensor:
 
 def test_a_tape_gives_what_it_kept_and_the_new() -> None:
     tape = Tape(3)
-    assert tape.held() is None
+    assert tape.beside(numbered(7, 1), numbered(7, 1))[0].flatten().tolist() == [7]
     assert tape.put(numbered(0, 2), numbered(0, 2))[0].flatten().tolist() == [0, 1]
     assert tape.put(numbered(2, 4), numbered(2, 4))[0].flatten().tolist() == [0, 1, 2, 3, 4, 5]
-    held = tape.held()
-    assert held is not None
-    assert held[1].flatten().tolist() == [3, 4, 5]
+    for _ in range(2):  # what stands beside is not kept
+        assert tape.beside(numbered(9, 2), numbered(9, 2))[1].flatten().tolist() == [3, 4, 5, 9, 10]
 
 
 @pytest.mark.parametrize("steps", [[1] * 20, [5, 3, 8, 1, 2], [7, 7, 7]])
@@ -73,3 +72,15 @@ def test_attention_over_a_ring_is_attention_over_a_tape() -> None:
         around = interaction_bias(place.queries, place.held, period=2, horizon=10)[:, None]
         torch.testing.assert_close(attention.biased(piece, *ring.put(*new), around), plain)
         done += t
+
+
+def test_spare_slots_hold_what_is_not_kept() -> None:
+    keys, values = torch.zeros(2, 6, 1), torch.zeros(2, 6, 1)
+    place = Place(torch.tensor([1]), torch.tensor([3]), 2, 4, spare=2)
+    ring = Ring(keys, values, place)
+    ring.put(numbered(3, 2), numbered(3, 2))
+    assert place.held.tolist() == [[4, 1, 2, 3, -1, -1]]
+    beside, _ = ring.beside(numbered(90, 2), numbered(90, 2))
+    assert beside.flatten().tolist() == [4, 0, 0, 3, 90, 91]
+    assert keys[0].eq(0).all()
+    assert Place(None, torch.tensor([0]), 0, 4).held.max() < 0

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
 import torch
@@ -271,16 +272,18 @@ class ReactionModel(nn.Module, ABC, Generic[ConfigT]):
     def sampling(self) -> Iterator[None]:
         """Without gradients and dropout; the training mode comes back afterwards."""
         training = self.training
-        self.eval()
+        if training:  # a walk through all modules, which a session would pay at every step
+            self.eval()
         try:
             with torch.no_grad():
                 yield
         finally:
-            self.train(training)
+            if training:
+                self.train()
 
     def check_speaker(self, speaker: Behaviour) -> Behaviour:
         """Only the channels that are read, in the model's dtype, or an error that says why not."""
-        kept = (*self.parameters(), *self.buffers())
+        kept = chain(self.parameters(), self.buffers())
         dtype = next((x.dtype for x in kept if x.is_floating_point()), torch.float32)
         return readable(self.name, self.reads, speaker, dtype)
 
@@ -298,7 +301,7 @@ class ReactionModel(nn.Module, ABC, Generic[ConfigT]):
     def nothing(self, *lead: int) -> Behaviour:
         """No frames of reactions, [*lead, 0, ...]."""
         layout = Layout.of(*self.outputs)
-        kept = (*self.parameters(), *self.buffers())
+        kept = chain(self.parameters(), self.buffers())
         device = next((x.device for x in kept), None)
         return Behaviour(
             {c.name: torch.zeros(*lead, 0, *c.width, device=device) for c in layout}, layout

@@ -17,7 +17,6 @@ from visavis.nn.attention import Attention, DecoderLayer, EncoderLayer
 from visavis.nn.cache import Cache
 from visavis.nn.gaussian import Gaussian, TokenGaussian
 from visavis.nn.positions import sinusoid
-from visavis.nn.running_attention import RunningAttention
 
 COEFFICIENTS = 58
 POSITIONS = 5000
@@ -178,22 +177,18 @@ class Interaction(nn.Module):
             if i + 1 < len(self.latent.layers):
                 x = layer.finish(x, mixer.biased(x, *seen, mine.past))
 
-    def distribution(self, caches: Caches, rows: int, seen: Tensor | None) -> Gaussian:
-        """The Gaussian [N, C] that the own past so far tells; `seen` bool [N, P] of what is held.
+    def distribution(self, caches: Caches, rows: int, bias: Tensor | None = None) -> Gaussian:
+        """The Gaussian [N, C] that the own past so far tells; before it, the tokens alone.
 
-        Before the first frame the tokens alone tell it.
+        `bias` [N, 1, 1, P + 2], -inf where a cache holds nothing that may be read; the two
+        tokens stand behind what it holds.
         """
         tokens = self.latent.tokens.expand(rows, -1, -1)
         for name, layer in zip(self.latents, self.latent.layers, strict=True):
             assert isinstance(layer, EncoderLayer)
             mixer = layer.attention
-            queries = mixer.split(mixer.query(tokens))
-            mixed = RunningAttention.over(queries, *mixer.keys_values(tokens))
-            held = caches[name].held()
-            if held is not None:
-                keys, values = (mixer.split(x) for x in held)
-                mixed = mixed.join(RunningAttention.over(queries, keys, values, seen))
-            tokens = layer.finish(tokens, mixer.out(mixed.mixed()))
+            seen = caches[name].beside(mixer.key(tokens), mixer.value(tokens))
+            tokens = layer.finish(tokens, mixer.biased(tokens, *seen, bias))
         return Gaussian(tokens[:, 0], tokens[:, 1])
 
 

@@ -24,6 +24,9 @@ from visavis.nn.cache import Place, Ring
 if TYPE_CHECKING:
     from visavis.models.reactface import ReactFace
 
+_TOKENS = 2
+"""The interaction encoder's distribution tokens."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -43,6 +46,7 @@ class Store:
         self._free: list[int] = []
         self.reach = config.horizon - 1 + config.window
         self.past = config.past + config.window
+        """Slots of the interaction encoder's rings, besides two for its tokens."""
         rate, width = model.rate, config.width
         shared = dict.fromkeys((*model.speaker.caches, "visual", "past_motion"), self.reach)
         shared |= dict.fromkeys(("modality", "past_speech"), self.reach * rate)
@@ -50,9 +54,8 @@ class Store:
             del shared["visual"]
         if config.modality != "interaction":
             del shared["modality"]
-        own = {
-            n: self.past if n in model.interaction.latents else self.reach for n in model.own_caches
-        }
+        own = dict.fromkeys(model.own_caches, self.reach)
+        own |= dict.fromkeys(model.interaction.latents, self.past + _TOKENS)
         shapes = {f"shared/{n}": (1, size, width) for n, size in shared.items()}
         shapes |= {f"own/{n}": (samples, size, width) for n, size in own.items()}
         empty = like.new_zeros
@@ -190,18 +193,18 @@ class Lanes:
         seeds = self.seeds[torch.tensor(which, device=self.seeds.device)].tolist()
         return Lanes(self.store, [self.numbers[i] for i in which], seeds)
 
-    def place(self, counts: Tensor, tokens: int, size: int) -> Place:
+    def place(self, counts: Tensor, tokens: int, size: int, *, spare: int = 0) -> Place:
         """Where new tokens of each lane go."""
-        return Place(self.index, counts, tokens, size)
+        return Place(self.index, counts, tokens, size, spare=spare)
 
-    def own_place(self, counts: Tensor, tokens: int, size: int) -> Place:
+    def own_place(self, counts: Tensor, tokens: int, size: int, *, spare: int = 0) -> Place:
         """The same for each sample of each lane."""
         samples = self.store.samples
         index = self.index
         if index is not None:
             each = torch.arange(samples, device=index.device)
             index = (index[:, None] * samples + each).flatten()
-        return Place(index, counts.repeat_interleave(samples), tokens, size)
+        return Place(index, counts.repeat_interleave(samples), tokens, size, spare=spare)
 
     def ring(self, name: str, place: Place) -> Ring:
         """One cache, its samples as rows."""
@@ -223,7 +226,7 @@ def _stretch(model: ReactFace, lanes: Lanes, face: Tensor, speech: Tensor) -> Te
     ticks = reach
     if rate > 1:
         ticks = lanes.place(counts * rate, frames * rate, store.reach * rate)
-    past = lanes.place(counts, frames, store.past)
+    past = lanes.place(counts, frames, store.past, spare=_TOKENS)
     one = slice(1) if reach.alike else slice(None)
     moment = model.moment(reach.queries[one], reach.held[one], ticks.held[one], past.held[one])
 
@@ -244,7 +247,7 @@ def _stretch(model: ReactFace, lanes: Lanes, face: Tensor, speech: Tensor) -> Te
     tokens = _window_tokens(model, lanes, counts, frames)
     if samples > 1:
         reach = lanes.own_place(counts, frames, store.reach)
-        past = lanes.own_place(counts, frames, store.past)
+        past = lanes.own_place(counts, frames, store.past, spare=_TOKENS)
     caches = lanes.own_rings(model, reach, past)
     raw: Tensor = model.synchroniser(tokens, heard, caches, moment, samples)
     model.interaction.remember(raw, heard, caches, moment, samples)
@@ -271,17 +274,20 @@ def _begin_window(model: ReactFace, lanes: Lanes) -> None:
     """A new latent from the frames before, and what the decoder makes of it."""
     store, samples, window = lanes.store, lanes.store.samples, model.config.window
     counts = lanes.counts
-    place = lanes.own_place(counts, 0, store.past)
+    place = lanes.own_place(counts, 0, store.past, spare=_TOKENS)
     rings = {n: lanes.ring(f"own/{n}", place) for n in model.interaction.latents}
     oldest = (counts - model.config.past).clamp(min=0).repeat_interleave(samples)
+    bias = torch.zeros(place.held.shape, device=counts.device)
+    bias[:, : store.past].masked_fill_(place.held[:, : store.past] < oldest[:, None], float("-inf"))
     rows = len(lanes.numbers) * samples
-    gaussian = model.interaction.distribution(rings, rows, place.held >= oldest[:, None])
+    gaussian = model.interaction.distribution(rings, rows, bias[:, None, None])
     noise = model.noise_of(lanes.seeds, samples)(counts // window)
     draw = gaussian.at(noise.flatten(0, 1))
     first = (counts == 0).repeat_interleave(samples)[:, None]
     before = torch.where(first, draw, lanes.read("latent").flatten(0, 1))
     latent, latents = model.next_latent(draw, before, window)
-    numbers = counts[:, None] + torch.arange(window, device=counts.device)
+    starts = counts[:1] if place.alike else counts
+    numbers = starts[:, None] + torch.arange(window, device=counts.device)
     tokens = model.decoder(latents, numbers, samples)
     lanes.write("latent", latent.unflatten(0, (-1, samples)))
     lanes.write("tokens", tokens.unflatten(0, (-1, samples)))

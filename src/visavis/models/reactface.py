@@ -372,7 +372,7 @@ class ReactFace(ReactionModel[ReactFaceConfig]):
         parts, gaussians = [], []
         for start in range(0, length, window):
             stop = min(start + window, length)
-            gaussian = self.interaction.distribution(tapes, clips * samples, None)
+            gaussian = self.interaction.distribution(tapes, clips * samples)
             gaussians.append(gaussian)
             draw = gaussian.at(noise(start // window).flatten(0, 1))
             latent, latents = self.next_latent(draw, latent, window)

@@ -78,21 +78,21 @@ class Attention(nn.Module):
         return joined
 
     def biased(
-        self, x: Tensor, keys: Tensor, values: Tensor, bias: Tensor, *, samples: int = 1
+        self, x: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None, *, samples: int = 1
     ) -> Tensor:
-        """Attention with an alignment bias added to the scores.
+        """Attention with a bias, as of `nn.alignment`, added to the scores.
 
         Args:
             x: queries' tokens [B * samples, T, C].
             keys: [B, S, C], heads side by side: `self.key` of the memory.
             values: [B, S, C].
-            bias: [1 or B, 1 or heads, T, S], -inf where a key is not seen.
+            bias: [1 or B, 1 or heads, T, S], -inf where a key is not seen; None: all are.
             samples: rows of x that share a memory; it is not copied for them.
         """
         queries = self.query(x)
         if samples > 1:
             queries = queries.unflatten(0, (-1, samples)).flatten(1, 2)
-            bias = bias.repeat(1, 1, samples, 1)
+            bias = None if bias is None else bias.repeat(1, 1, samples, 1)
         mixed = F.scaled_dot_product_attention(
             self.split(queries),
             self.split(keys),
@@ -108,11 +108,12 @@ class Attention(nn.Module):
 
     def weights(self, x: Tensor, keys: Tensor, bias: Tensor, *, samples: int = 1) -> Tensor:
         """What `biased` weighs values by, [B * samples, heads, T, S]: rows sum to 1."""
-        keys = self.split(keys.repeat_interleave(samples, dim=0))
-        scores = self.split(self.query(x)) @ keys.transpose(-1, -2) * keys.shape[-1] ** -0.5
+        each = self.split(keys.repeat_interleave(samples, dim=0))
+        scores = self.split(self.query(x)) @ each.transpose(-1, -2) * each.shape[-1] ** -0.5
         if len(bias) > 1:
             bias = bias.repeat_interleave(samples, dim=0)
-        return (scores + bias).softmax(-1)
+        shares: Tensor = (scores + bias).softmax(-1)
+        return shares
 
     def of_own(self, x: Tensor, memory: Tensor, *, samples: int = 1) -> Tensor:
         """Each query over the few tokens that are its own: x [B * samples, T, C], memory
