@@ -108,7 +108,10 @@ def test_samples_are_drawn_every_so_often(tmp_path: Path) -> None:
         (("--set", "training.rates={critc=1}"), "training.rates names 'critc'"),
         (("--set", "model.widht=8"), "did you mean 'width'"),
         (("--set", "model.width=15"), "width must be a multiple of heads"),
-        (("--set", "model.face=pixels"), "needs pixels of the speakers.*the video itself"),
+        (
+            ("--set", "model.face=pixels", "--set", "corpus.options.pixels=false"),
+            "needs pixels of the speakers.*the video itself",
+        ),
         (("--corpus", "reakt"), "no corpus 'reakt'"),
         (("--root", "/data"), "takes no root"),
         (("--resume",), "no checkpoint to resume from"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -75,22 +77,21 @@ def clips(
             return Clips(corpus, _Some(corpus, places))
         return Clips(corpus, corpus)
     size = wanted.train_size if split == "train" else wanted.val_size
-    drawn: dict[str, Any] = {}
+    size = min(size, few) if few else size
+    options = {"frames": wanted.frames, "seed": wanted.seed, "audio": audio, **wanted.options}
     if pixels:
         from visavis.render.frames import pictures
 
-        drawn = {"pixels": True, "renderer": pictures}
-    made = corpora.load(
-        "simulated",
-        split,
-        root=root,
-        size=min(size, few) if few else size,
-        frames=wanted.frames,
-        seed=wanted.seed,
-        **{"audio": audio, **drawn, **wanted.options},
-    )
-    if pixels:
+        drawn = {"pixels": True, "renderer": pictures, **options}
+        made = corpora.load("simulated", split, root=root, size=size, **drawn)
         return Clips(made, made)
+    return _simulated(split, size, root, json.dumps(options, sort_keys=True), quiet=quiet)
+
+
+@lru_cache(maxsize=2)
+def _simulated(split: str, size: int, root: Path | None, options: str, *, quiet: bool) -> Clips:
+    """Kept from one training to the next in a process: rows of an ablation learn from the same."""
+    made = corpora.load("simulated", split, root=root, size=size, **json.loads(options))
     dyads = []
     with bar(f"simulating {split}", quiet=quiet) as progress:
         for i in range(len(made)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from html import escape
 
@@ -21,7 +22,10 @@ from visavis.bench.ablation._write import (
     title,
 )
 
-_NAMES, _WIDTH, _STEP, _TOP = 150, 170, 22, 30
+_NAMES, _WIDTH, _GAP, _STEP, _TOP = 150, 170, 50, 22, 30
+_ABREAST = 4
+"""Panels in a line."""
+_SPAN = re.compile(r"(?P<value>\S+) \[(?P<low>\S+), (?P<high>\S+)\]")
 _COLOURS = """
 svg .better { stroke: var(--oracle); fill: var(--oracle); }
 svg .worse { stroke: var(--bad); fill: var(--bad); }
@@ -68,6 +72,9 @@ def _table(block: Block) -> str:
 def _cell(text: str) -> str:
     if text.startswith("`") and text.endswith("`"):
         return f"<code>{escape(text[1:-1])}</code>"
+    span = _SPAN.fullmatch(text)
+    if span is not None:
+        return f"{span['value']}<small>{span['low']} to {span['high']}</small>"
     return escape(text)
 
 
@@ -80,23 +87,37 @@ def drawing(found: StudyResult, table: TableResult) -> str:
     scores = [s for s in table.plan.scores if any(s in table.differences[n] for n in names)]
     if not scores:
         return ""
-    height = _TOP + _STEP * len(names) + 26
     labels = [found.study.rows[name].label for name in names]
     room = max(_NAMES, 20 + 7 * max(map(len, labels)))
+    drawn = []
+    for first in range(0, len(scores), _ABREAST):
+        some = scores[first : first + _ABREAST]
+        drawn.append(_strip(table, some, names, labels, room))
+    base = escape(found.study.rows[table.plan.base].label)
+    return (
+        f"<figure><figcaption>Less {base}: green better, red worse, grey no difference"
+        f"</figcaption><div class='wide'>{''.join(drawn)}</div></figure>"
+    )
+
+
+def _strip(
+    table: TableResult,
+    scores: Sequence[str],
+    names: Sequence[str],
+    labels: Sequence[str],
+    room: float,
+) -> str:
+    """Panels side by side, with the rows' labels on the left."""
+    height = _TOP + _STEP * len(names) + 26
     parts = [
         f"<text x='{room - 10}' y='{_middle(i) + 4:.1f}' text-anchor='end'>{escape(label)}</text>"
         for i, label in enumerate(labels)
     ]
     for place, score in enumerate(scores):
-        left = room + 20 + place * (_WIDTH + 50)
+        left = room + 20 + place * (_WIDTH + _GAP)
         numbers = [table.differences[name].get(score) for name in names]
         parts += _panel(score, numbers, labels, left, height)
-    base = escape(found.study.rows[table.plan.base].label)
-    return (
-        f"<figure><figcaption>Less {base}: green better, red worse, grey no difference"
-        f"</figcaption><div class='wide'>"
-        f"{svg(room + len(scores) * (_WIDTH + 50), height, parts)}</div></figure>"
-    )
+    return svg(room + len(scores) * (_WIDTH + _GAP), height, parts)
 
 
 def _panel(

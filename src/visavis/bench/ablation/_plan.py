@@ -105,6 +105,8 @@ class Study:
 
     name: str
     """Of the file."""
+    source: str
+    """What `read` was given: a bundled name, or the file's path."""
     recipe: str
     paper: str
     scale: str = ""
@@ -178,7 +180,7 @@ def read(name: str, *, changes: Sequence[str] = ()) -> Study:
     short = Path(name).name.removesuffix(".toml")
     try:
         study = TypeAdapter(Study).validate_python(
-            {**data, "name": short, "changes": tuple(changes)}
+            {**data, "name": short, "source": name, "changes": tuple(changes)}
         )
     except ValidationError as error:
         keys = (*Study.__dataclass_fields__, *RowPlan.__dataclass_fields__,

@@ -70,7 +70,7 @@ class StudyResult:
 
     def command(self, name: str) -> str:
         """What makes just this row."""
-        words = f"visavis ablate {self.study.name} --only {name}"
+        words = f"visavis ablate {shlex.quote(self.study.source)} --only {name}"
         return f"{words} {self.options}".strip()
 
     def training(self, name: str) -> str:

@@ -78,7 +78,7 @@ def blocks(found: StudyResult, table: TableResult) -> list[Block]:
     others = [name for name in plan.rows if name != plan.base]
     base = rows[plan.base].label
     made = [
-        Block("Scores here, `corrected`", (heads, *lines(table.scores, plan.rows))),
+        Block("Scores here (protocol corrected)", (heads, *lines(table.scores, plan.rows))),
         Block(f"Less {base}, clip by clip", (heads, *lines(table.differences, others, sign=True))),
     ]
     if plan.paper:
@@ -104,7 +104,7 @@ def _claims(table: TableResult) -> Block:
         chance = "-" if one.chance is None else f"{one.chance.value:+.3g}"
         less = shown(one.difference, score, sign=True)
         body.append((one.claim.says, str(one.claim), less, one.verdict, chance))
-    return Block(CLAIMS, (("claim", "check", "here", "", "another seed"), *body))
+    return Block(CLAIMS, (("claim", "check", "here", "verdict", "another seed"), *body))
 
 
 def commands(found: StudyResult) -> Block:
