@@ -187,7 +187,9 @@ class Interaction(nn.Module):
         for name, layer in zip(self.latents, self.latent.layers, strict=True):
             assert isinstance(layer, EncoderLayer)
             mixer = layer.attention
-            seen = caches[name].beside(mixer.key(tokens), mixer.value(tokens))
+            seen = projected(mixer, tokens)
+            if name in caches:
+                seen = caches[name].beside(*seen)
             tokens = layer.finish(tokens, mixer.biased(tokens, *seen, bias))
         return Gaussian(tokens[:, 0], tokens[:, 1])
 

@@ -21,6 +21,7 @@ after 5000 frames, and training begins at a random one; a stack that is built an
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 
@@ -32,7 +33,9 @@ from torch import Tensor, nn
 from visavis.behaviour import Behaviour
 from visavis.channels import GROUPS, STANDARD
 from visavis.dyad import Batch, Persona
+from visavis.errors import InputError
 from visavis.models._base import STRICT, ReactionConfig, ReactionModel
+from visavis.models._checks import seeds_of
 from visavis.models._reactface_layers import (
     COEFFICIENTS,
     POSITIONS,
@@ -125,6 +128,28 @@ class ReactFaceConfig(ReactionConfig):
             raise ValueError("face and speech cannot both be none: nothing would be read")
         if not self.training_windows or min(self.training_windows) < 1:
             raise ValueError("training_windows must hold at least one positive number of frames")
+
+
+@dataclasses.dataclass
+class Prospect:
+    """A speaker to answer, and the Gaussians of the windows answered so far."""
+
+    fused: Tensor
+    """[B, T, (1 + k) C]"""
+    gaussians: list[Gaussian]
+    """Of the windows, [B K, C] each; before an answer the first one alone, [B, C]."""
+
+    @property
+    def mean(self) -> Tensor:
+        """[windows, B K, C]"""
+        return torch.stack([g.mean for g in self.gaussians])
+
+    def kl(self, other: Prospect | None = None) -> Tensor:
+        """To the standard normal, or window by window to another's, [windows, B K, C]."""
+        pairs = zip(self.gaussians, other.gaussians, strict=True) if other else None
+        if pairs is None:
+            return torch.stack([g.kl() for g in self.gaussians])
+        return torch.stack([mine.kl(theirs) for mine, theirs in pairs])
 
 
 class ReactFace(ReactionModel[ReactFaceConfig]):
@@ -407,11 +432,56 @@ class ReactFace(ReactionModel[ReactFaceConfig]):
 
     # ------------------------------------------------------------------ generation
 
+    def encode(self, speaker: Behaviour) -> Tensor:
+        """Speaker [B, T] to what `roll` reads, [B, T, (1 + k) C]."""
+        return self.fuse(self.encode_face(speaker), self.encode_speech(speaker))
+
+    def predict(self, fused: Tensor, mask: Tensor | None = None) -> Prospect:
+        """What is to be answered. A window's Gaussian depends on what was drawn before it, so the
+        later ones come with `decode`; padding, which is behind a clip, changes nothing."""
+        first = self.interaction.distribution({}, len(fused))
+        return Prospect(fused, [first])
+
+    def sample(
+        self, distribution: Prospect, seeds: Tensor, num_samples: int, index: int = 0
+    ) -> Tensor:
+        """Noise of every window from number `index` on, [B, K, windows, C]: its draw is mean +
+        deviation x noise, but mean and deviation are known when the window begins."""
+        noise = self.noise_of(seeds, num_samples)
+        windows = -(-distribution.fused.shape[1] // self.config.window)
+        return torch.stack([noise(index + i) for i in range(windows)], dim=2)
+
+    def decode(
+        self, latent: Tensor, frames: int, *, distribution: Prospect | None = None
+    ) -> dict[str, Tensor]:
+        """Noise [B, K, windows, C] to coefficients [B, K, T, 58]; adds the Gaussians of the windows
+        to `distribution`, which says what is answered.
+
+        Raises:
+            InputError: without `distribution`.
+        """
+        if distribution is None:
+            raise InputError("reactface decodes an answer to somebody: give the distribution.")
+        raw, gaussians = self.roll(
+            distribution.fused[:, :frames], latent.shape[1], lambda i: latent[:, :, i]
+        )
+        distribution.gaussians[:] = gaussians
+        return {"coefficients": self.coefficients(raw)}
+
+    def base_loss(self, distribution: Prospect, latent: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """The configured objective for draws [B, M, windows, C]; M is 2 or `draws` or more."""
+        made = self.decode(latent, batch.speaker.frames, distribution=distribution)
+        return self._terms(made["coefficients"], distribution, batch)
+
+    def _terms(self, draws: Tensor, prospect: Prospect, batch: Batch) -> dict[str, Tensor]:
+        kl = prospect.kl().mean()
+        terms = reaction_terms(self.config, draws, batch)
+        return terms | {"kl": self.config.kl_weight * kl, "log/kl": kl.detach()}
+
     def react(
         self, speaker: Behaviour, seeds: Tensor, num_samples: int, persona: Persona | None
     ) -> dict[str, Tensor]:
-        fused = self.fuse(self.encode_face(speaker), self.encode_speech(speaker))
-        raw, _ = self.roll(fused, num_samples, self.noise_of(seeds, num_samples))
+        raw, _ = self.roll(self.encode(speaker), num_samples, self.noise_of(seeds, num_samples))
         return as_channels(self.coefficients(raw))
 
     def noise_of(self, seeds: Tensor, samples: int) -> Callable[[Tensor | int], Tensor]:
@@ -423,6 +493,44 @@ class ReactFace(ReactionModel[ReactFaceConfig]):
             return self.draw(seeds, samples, "reactface/latent", index, (self.config.width,))
 
         return noise
+
+    def attention_maps(
+        self, speaker: Behaviour, *, seed: int = 0, window: int | None = None
+    ) -> dict[str, Tensor]:
+        """What one reaction to a clip [T] attends to (the paper's Fig. 9, head by head).
+
+        Args:
+            window: w; the config's by default.
+
+        Returns:
+            "visual" (VIM) [heads, T, T] and "modality" (MIM) [heads, T, k T], as far as the model
+            has them: row t is frame t of the reaction, column j the speaker's tick j. Rows sum to
+            1; 0 ahead of a frame and behind its horizon.
+
+        Raises:
+            InputError: several clips, or `window` below 1.
+        """
+        if window is not None and window < 1:
+            raise InputError(f"window must be at least 1 frame, not {window}.")
+        read = self.check_speaker(speaker)
+        if read.lead:
+            raise InputError(f"attention maps are of one clip, not of {list(read.lead)}.")
+        watch: dict[str, list[Tensor]] = {"visual": [], "modality": []}
+        seeds = torch.tensor(seeds_of(seed, 1), device=read.device)
+        with self.sampling():
+            fused = self.encode(read.unsqueeze())
+            self.roll(fused, 1, self.noise_of(seeds, 1), window=window, watch=watch)
+        maps = {}
+        for name, parts in watch.items():
+            if parts:
+                rate = self.rate if name == "modality" else 1
+                whole = parts[0].new_zeros(self.config.heads, read.frames, read.frames * rate)
+                stop = 0
+                for (part,) in parts:
+                    start, stop = stop, stop + part.shape[1]
+                    whole[:, start:stop, stop * rate - part.shape[2] : stop * rate] = part
+                maps[name] = whole
+        return maps
 
     def session(self, num_samples: int = 1) -> ReactFaceSession:
         """Streams the model: hop 1, latency 0, the same cost at any time."""
@@ -460,9 +568,7 @@ class ReactFace(ReactionModel[ReactFaceConfig]):
         fused = torch.cat([motion, speech], dim=-1)
         noise = self._training_noise(len(fused), samples, fused)
         raw, gaussians = self.roll(fused, samples, noise, window=window, offset=offset)
-        terms = reaction_terms(config, self.coefficients(raw), batch)
-        kl = torch.stack([g.kl().mean() for g in gaussians]).mean()
-        terms |= {"kl": config.kl_weight * kl, "log/kl": kl.detach()}
+        terms = self._terms(self.coefficients(raw), Prospect(fused, gaussians), batch)
         if self.speaker_head is not None:
             made = self._speaker_s_face(second, offset)
             terms["speaker"] = config.speaker_weight * speaker_error(made, batch)
