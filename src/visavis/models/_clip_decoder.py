@@ -65,7 +65,8 @@ class ClipDecoder(nn.Module):
 
         Args:
             latent: [B, K, L, C], L tokens.
-            heard: [B, T, C], added to the positions.
+            heard: [B, T, C], in the place of positions: what happens orders the frames then, and
+                no clip is longer than those in training were.
             inside: bool [B, T].
 
         Returns:
@@ -74,9 +75,10 @@ class ClipDecoder(nn.Module):
         """
         clips, samples = latent.shape[:2]
         memory = latent.flatten(0, 1)
-        queries = sinusoid(torch.arange(frames, device=latent.device), self.width)[None]
-        if heard is not None:
-            queries = queries + heard
+        if heard is None:
+            queries = sinusoid(torch.arange(frames, device=latent.device), self.width)[None]
+        else:
+            queries = heard
         # what does not depend on the sample is computed once a clip, or once, unless dropout
         # must differ from sample to sample
         if self.training and self.drop.p:
