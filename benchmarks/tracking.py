@@ -201,6 +201,27 @@ def worse_table(script: Script, pictures: list[Picture]) -> list[str]:
     return lines
 
 
+def profile_table(script: Script) -> list[str]:
+    """The talking drawn head, turned to its left: its right side is the near one."""
+    names = ("jawOpen", "mouthSmileLeft", "mouthSmileRight", "eyeBlinkLeft", "eyeBlinkRight")
+    names = (*names, "browInnerUp", "yaw", "pitch")
+    lines = [
+        "| turned to its left by | " + " | ".join(names) + " | frames lost | confidence |",
+        "|---" * (len(names) + 3) + "|",
+    ]
+    for degrees in (0, 20, 35, 50, 65):
+        rotation = script.rotation + np.array([0.0, np.radians(degrees), 0.0])
+        turned = Script(script.shapes, rotation, script.translation)
+        seen = look((drawn(4)(*row) for row in _rows(turned)), turned)
+        row = [cell(seen.r(name)) for name in names]
+        lines.append(
+            f"| {degrees} degrees | "
+            + " | ".join(row)
+            + f" | {seen.lost} of {len(script.shapes)} | {seen.confidence.mean():.2f} |"
+        )
+    return lines
+
+
 def moved_by(script: Script, seen: Seen, pictures: list[Picture]) -> NDArray[np.bool_]:
     """Which shapes [52] change the pictures of a still head at all."""
     rest = pictures[0].astype(int)
@@ -255,6 +276,7 @@ def main() -> None:
         "main": main_table(talks),
         "turns": pose,
         "worse": worse_table(told, talking),
+        "profile": profile_table(told),
         "shapes": shapes_table(films, shows),
     }
     for lines in (*blocks.values(), speed(talking)):

@@ -17,6 +17,7 @@ from visavis.features.face_window import ROOM, Window, scouted
 
 Doubles = NDArray[np.float64]
 HEIGHT, WIDTH = 480, 640
+ALL = np.ones(4)
 FOCAL = WIDTH / 2 / np.tan(FIELD_OF_VIEW / 2)
 
 
@@ -116,12 +117,20 @@ def test_confidence_falls_with_size_light_and_turn() -> None:
     def sure(turn: float = 0.0, far: float = 600.0, light: float = 1.0) -> float:
         seen = photographed(np.array([0.0, turn, 0.0]), np.array([0.0, 0.0, -far]))
         pose = solve_pose(seen, HEIGHT, WIDTH)
-        return confidence(pose, seen, (picture * light).astype(np.uint8))
+        return confidence(pose, seen, (picture * light).astype(np.uint8), ALL)
 
     assert sure() > 0.9
     assert sure(turn=1.1) < 0.6
     assert sure(far=3000.0) < 0.5
     assert sure(light=0.02) < 0.2
+
+
+def test_confidence_falls_with_what_is_covered() -> None:
+    picture = np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+    seen = photographed(np.zeros(3), np.array([0.0, 0.0, -600.0]))
+    pose = solve_pose(seen, HEIGHT, WIDTH)
+    whole = confidence(pose, seen, picture, ALL)
+    assert confidence(pose, seen, picture, np.array([0.0, 1.0, 0.0, 1.0])) == 0.5 * whole
 
 
 # ---------------------------------------------------------------- who is followed

@@ -11,10 +11,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tests.render.people import moving, weights
+from visavis.channels import BLENDSHAPES
 from visavis.cli.render import run
 from visavis.errors import InputError
 from visavis.features import _system
+from visavis.features.face_geometry import blendshapes_of
+from visavis.features.face_mediapipe import MediapipeTracker
 from visavis.features.face_pose import angles_of, fit_pose
+from visavis.features.face_rest import rest_of
 from visavis.media import probe, video_frames
 from visavis.render.motion import motions
 from visavis.render.portrait import MOVE_MM, TURN, Portrait
@@ -88,6 +92,45 @@ def test_the_tracker_sees_the_head_turn_as_told(portrait: Portrait, tracker) -> 
     for rotation in ((0.0, 0.2, 0.0), (0.12, 0.0, 0.0), (0.0, 0.0, 0.2)):
         turned = gap_and_eyes(tracker, portrait.draw(np.zeros(52), rotation, size=384))[2]
         np.testing.assert_allclose(turned - rest, rotation, atol=0.09)
+
+
+def played(frames: int) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.float64]]:
+    """Two seconds of rest, then six movements of different periods: by name, and [T, 3] rad."""
+    clock = np.maximum(np.arange(frames) - 50, 0) / 25.0
+
+    def wave(period_s: float, size: float) -> NDArray[np.float64]:
+        return size * (1 - np.cos(2 * np.pi * clock / period_s)) / 2
+
+    blink = np.clip(1 - np.abs(clock % 1.5 - 0.75) / 0.16, 0, 1) * (clock > 0)
+    shapes = {"jawOpen": wave(1.7, 0.7), "browInnerUp": wave(2.3, 0.9)}
+    for side in ("Left", "Right"):
+        shapes |= {f"mouthSmile{side}": wave(3.1, 0.9), f"eyeBlink{side}": blink}
+    pitch, yaw = (a * np.sin(2 * np.pi * clock / p) for a, p in ((0.15, 4.3), (0.25, 5.9)))
+    return shapes, np.stack([pitch, yaw, 0 * clock], axis=1)
+
+
+def test_the_tracker_recovers_what_was_commanded_within_a_frame(portrait: Portrait) -> None:
+    shapes, rotation = played(250)
+    measures, turns = [], []
+    with MediapipeTracker(faces=1) as tracker:
+        for t, turn in enumerate(rotation):
+            now = weights(**{name: float(values[t]) for name, values in shapes.items()})
+            seen = tracker.track(portrait.draw(now, turn, size=192), t / 25)
+            assert seen is not None and seen.measures is not None
+            measures.append(seen.measures.astype(np.float64))
+            turns.append(seen.rotation)
+    distances = np.stack(measures)
+    told = blendshapes_of(distances, rest_of(distances))
+    pairs = {name: (values, told[:, BLENDSHAPES.index(name)]) for name, values in shapes.items()}
+    pairs |= {n: (rotation[:, i], np.stack(turns)[:, i]) for i, n in enumerate(("pitch", "yaw"))}
+    for name, (commanded, recovered) in pairs.items():
+        late = {k: np.corrcoef(commanded[3:-3], np.roll(recovered, -k)[3:-3])[0, 1]
+                for k in range(-3, 4)}  # fmt: skip
+        assert late[0] >= 0.8, (name, late[0])
+        # a slow wave's best lag is told only roughly: none may be better by more than a hundredth
+        assert max(late[k] for k in (-1, 0, 1)) >= max(late.values()) - 0.01, (name, late)
+        if name.startswith("eyeBlink"):
+            assert max(late, key=lambda k: late[k]) in (-1, 0, 1), late
 
 
 def test_an_open_mouth_is_dark_inside_and_shows_teeth(portrait: Portrait) -> None:
@@ -219,6 +262,12 @@ def test_of_two_faces_the_larger_is_taken_with_a_warning(
     alone = find_face(np.asarray(group)[:, 340:], tracker)
     across = [np.ptp(p.landmarks[:, 1]) for p in (photo, alone)]
     assert across[0] == pytest.approx(across[1], rel=0.1)
+
+
+def test_a_photograph_on_its_side_is_said_to_be(tracker, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "visavis"):
+        Portrait.from_photo(np.ascontiguousarray(np.rot90(data.astronaut())), tracker)
+    assert "turn the picture upright" in caplog.text
 
 
 def test_a_photograph_without_a_face_is_refused(tmp_path: Path, tracker) -> None:

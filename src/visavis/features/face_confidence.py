@@ -1,9 +1,9 @@
 """How far one frame's face can be trusted, from what the mesh itself does not tell.
 
 mediapipe's face mesh gives no score, so it is worked out: a product of how well the rigid points
-fit a head, how many pixels the face has, how much light and contrast, and how far it is turned
-away. Each factor is 1 for a good portrait and 0.5 where its constant says. A covered face is not
-known to be covered: the mesh draws the hidden half from the rest, and fits as well as before.
+fit a head, how many pixels the face has, how much light and contrast, how far it is turned away,
+and what share of it is covered by something plain (`face_sides`). Each factor is 1 for a good
+portrait; but for the last, it is 0.5 where its constant says.
 """
 
 from __future__ import annotations
@@ -26,8 +26,11 @@ TURNED_RAD = 1.0
 EYES_MM = 63.0
 
 
-def confidence(pose: CameraPose, landmarks: Doubles, frame: NDArray[np.uint8]) -> float:
-    """In [0, 1], for mesh landmarks [478, 3] in pixels (y up) found in `frame` [H, W, 3]."""
+def confidence(
+    pose: CameraPose, landmarks: Doubles, frame: NDArray[np.uint8], uncovered: Doubles
+) -> float:
+    """In [0, 1], for mesh landmarks [478, 3] in pixels (y up) found in `frame` [H, W, 3], whose
+    quarters are `uncovered` [4] so far (`face_sides.uncovered`)."""
     height, width = frame.shape[:2]
     x = np.clip(landmarks[:, 0].astype(np.intp), 0, width - 1)
     y = np.clip((-landmarks[:, 1]).astype(np.intp), 0, height - 1)
@@ -38,6 +41,7 @@ def confidence(pose: CameraPose, landmarks: Doubles, frame: NDArray[np.uint8]) -
         * _falling(SMALL_PX / max(EYES_MM * pose.scale, 1e-6), 3)
         * _falling(FLAT / max(contrast, 1e-6), 3)
         * _falling(turned / TURNED_RAD, 6)
+        * float(uncovered.mean())
     )
 
 

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visavis.channels import BLENDSHAPES
+from visavis.features.face_sides import QUARTERS, by_the_seen_side, jaw_by_the_lips
 
 Doubles = NDArray[np.float64]
 
@@ -58,16 +59,22 @@ _SINGLE = (
     *("brow_gap", "lip_gap", "chin", "chin_side", "mouth_side", "protrusion"),
     *("upper_red", "lower_red"),
 )
-MEASURES = tuple(name + side for name in _PAIRED for side in _SIDES) + _SINGLE
-"""Names of the distances, mm in the head's frame; `measure` says what each is."""
+MEASURES = (*(name + side for name in _PAIRED for side in _SIDES), *_SINGLE, *QUARTERS)
+"""Names of the distances, mm in the head's frame (`measure` says what each is), and how far each
+quarter of the face is seen (`face_sides`)."""
 _COLUMN = {name: column for column, name in enumerate(MEASURES)}
+_SEEN = [_COLUMN[name] for name in QUARTERS]
+_JAW_OPEN = BLENDSHAPES.index("jawOpen")
+_ALL_SEEN = np.ones(len(QUARTERS))
 FEATURES = (*MEASURES, "narrow_open", "narrow_shut", "gap_small", "red_shut")
 """What blendshapes are told from: the distances against rest, and the mouth's corners drawn in
 with the lips apart or shut, its first 4 mm of opening, and the red of lips that are shut."""
 
 
-def measure(head: Doubles) -> Doubles:
+def measure(head: Doubles, seen: Doubles = _ALL_SEEN) -> Doubles:
     """Landmarks in the head's frame, [478, 3] in mm -> distances [M], in the order of `MEASURES`.
+
+    `seen` [4] says how far each quarter of the face is seen, in [0, 1], and is handed on.
 
     "up" is +y and "out" away from the midline, both in the rigid frame of the head, so that
     pose does not enter. `lid` and `underlid` are heights of the lids over the line between the
@@ -97,6 +104,7 @@ def measure(head: Doubles) -> Doubles:
         values["lower_lip" + side] = float(y[list(_LOWER_LIP[column])].mean())
         values["nostril" + side] = float(y[list(_NOSTRIL[column])].mean())
         values["cheek" + side] = float(y[list(_CHEEK[column])].mean())
+    values.update(zip(QUARTERS, seen.tolist(), strict=True))
     values["brow_gap"] = float(x[[285, 336]].mean() - x[[55, 107]].mean())
     upper = [13, *_INNER_UPPER[0], *_INNER_UPPER[1]]
     lower = [14, *_INNER_LOWER[0], *_INNER_LOWER[1]]
@@ -114,9 +122,10 @@ def features_of(measures: Doubles, rest: Doubles) -> Doubles:
     """Distances [..., M] against the person's rest [M] -> `FEATURES` [..., F].
 
     The heights of lids count in tenths of the person's own opening, those of the red of the lips
-    in the mean person's; the rest are mm moved.
+    in the mean person's; the rest are mm moved. What is hidden moves as the other side does.
     """
-    moved = (measures - rest) * _own_scale(rest)
+    seen = np.clip(measures[..., _SEEN], 0.0, 1.0)
+    moved = by_the_seen_side((measures - rest) * _own_scale(rest), seen, _COLUMN)
 
     def d(name: str) -> Doubles:
         value: Doubles = moved[..., _COLUMN[name]]
@@ -142,10 +151,14 @@ def blendshapes_of(measures: Doubles, rest: Doubles) -> NDArray[np.float32]:
     """Distances [..., M] against the person's rest [M] -> blendshapes [..., 52] in [0, 1].
 
     Each shape is a linear function of the features of its own part of the face, clipped; those in
-    `UNSEEN` are 0.
+    `UNSEEN` are 0. With half the mouth hidden, jawOpen goes by the lips alone.
     """
     weights, constants = _weights()
-    told = features_of(measures, rest) @ weights + constants
+    features = features_of(measures, rest)
+    told = features @ weights + constants
+    halves = np.clip(measures[..., _SEEN[2:]], 0.0, 1.0).min(axis=-1)
+    by_lips = jaw_by_the_lips(features, _COLUMN)
+    told[..., _JAW_OPEN] = halves * told[..., _JAW_OPEN] + (1.0 - halves) * by_lips
     return np.clip(told, 0.0, 1.0).astype(np.float32)
 
 

@@ -29,6 +29,7 @@ from visavis.features.face_confidence import confidence
 from visavis.features.face_follow import Follow, colour_of, size_of
 from visavis.features.face_geometry import blendshapes_of, measure
 from visavis.features.face_rest import RunningRest
+from visavis.features.face_sides import facing, uncovered
 from visavis.features.face_smooth import OneEuro
 from visavis.features.face_window import Window, scouted
 
@@ -37,6 +38,8 @@ logger = logging.getLogger("visavis")
 Doubles = NDArray[np.float64]
 
 POINTS = 478
+ENOUGH = 256
+"""Pixels of the longer side to which smaller pictures are enlarged."""
 WATCH_FRAMES = 25
 """How often a second face is looked for while one is followed."""
 CROWD_FRAMES = 50
@@ -98,7 +101,8 @@ class MediapipeTracker:
         height, width = frame.shape[:2]
         pose = solve_pose(chosen, height, width)
         placed = np.concatenate([pose.angles, pose.translation_m])
-        distances = measure(pose.to_head(chosen))
+        there = uncovered(chosen, frame)
+        distances = measure(pose.to_head(chosen), there * facing(float(pose.angles[1])))
         if self._pose is not None and self._distances is not None:
             placed = self._pose(placed, time_s)
             distances = self._distances(distances, time_s)
@@ -108,7 +112,7 @@ class MediapipeTracker:
             blendshapes=blendshapes_of(distances, rest),
             rotation=placed[:3].astype(np.float32),
             translation=placed[3:].astype(np.float32),
-            confidence=confidence(pose, chosen, frame),
+            confidence=confidence(pose, chosen, frame, there),
             faces=len(candidates),
             measures=distances.astype(np.float32),
         )
@@ -218,8 +222,21 @@ def _points(mesh: Any, frame: NDArray[np.uint8]) -> list[Doubles]:
     height, width = frame.shape[:2]
     # depth is in units of the picture's width, growing away from the camera
     scale = np.array([width, -height, -width], dtype=np.float64)
-    found = mesh.process(np.ascontiguousarray(frame)).multi_face_landmarks
+    found = mesh.process(np.ascontiguousarray(_enlarged(frame))).multi_face_landmarks
     return [_numbers(face) * scale for face in found or ()]
+
+
+def _enlarged(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A picture too small for the mesh, smoothly enlarged: it sees small movements better so than
+    through its own, coarser enlargement (browInnerUp at 64 pixels: r 0.81 for 0.67)."""
+    longer = max(frame.shape[:2])
+    if longer >= ENOUGH:
+        return frame
+    from PIL import Image
+
+    height, width = (max(1, round(side * ENOUGH / longer)) for side in frame.shape[:2])
+    picture = Image.fromarray(np.ascontiguousarray(frame))
+    return np.asarray(picture.resize((width, height), Image.Resampling.LANCZOS))
 
 
 def _numbers(face: Any) -> Doubles:

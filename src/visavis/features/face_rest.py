@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visavis.features.face_geometry import MEASURES
+from visavis.features.face_sides import QUARTERS, quarters_of
 
 Doubles = NDArray[np.float64]
 
@@ -38,6 +39,8 @@ _TABLE: dict[str, tuple[float, float, float]] = {
     "protrusion": (13.0, 8.0, 0.5),
     "upper_red": (6.0, 4.0, 0.6),
     "lower_red": (8.0, 4.0, 0.6),
+    "seen_eye": (1.0, 0.0, 0.5),
+    "seen_mouth": (1.0, 0.0, 0.5),
 }
 
 
@@ -51,6 +54,12 @@ def _columns() -> tuple[Doubles, Doubles, Doubles]:
 
 ADULT, TOLERANCE, QUANTILE = _columns()
 """The mean adult at rest [M], how far a person may differ [M] (mm), and the quantile taken [M]."""
+_SEEN = [MEASURES.index(name) for name in QUARTERS]
+_GROUPS = {
+    quarters: np.array([c for c, name in enumerate(MEASURES) if quarters_of(name) == quarters])
+    for quarters in dict.fromkeys(quarters_of(name) for name in MEASURES)
+}
+"""Distances by the quarters of the face of which one must be seen to tell them."""
 PRIOR_FRAMES = 25
 """The mean adult counts as much as one second of the clip."""
 
@@ -58,20 +67,34 @@ PRIOR_FRAMES = 25
 def rest_of(measures: Doubles) -> Doubles:
     """The rest pose [M] behind distances [T, M] of one clip; [0, M] gives the mean adult.
 
-    The quantiles of `_TABLE`, shrunk towards the mean adult by `PRIOR_FRAMES` and then held
-    within `TOLERANCE` of it.
+    The quantiles of `_TABLE` over the frames in which a distance's quarter of the face was seen
+    (`face_sides`), shrunk towards the mean adult by `PRIOR_FRAMES` and then held within `TOLERANCE`
+    of it.
     """
+    seen = measures[:, _SEEN] >= 0.5
+    if seen.all():
+        return _rest_of(measures, np.arange(len(MEASURES)))
+    rest = ADULT.copy()
+    for quarters, columns in _GROUPS.items():
+        there = seen[:, list(quarters)].any(axis=1)
+        rest[columns] = _rest_of(measures[there][:, columns], columns)
+    return rest
+
+
+def _rest_of(measures: Doubles, columns: NDArray[np.intp]) -> Doubles:
+    """The same for the distances `columns` [N] alone, [T, N], all of them seen."""
     frames = len(measures)
+    adult, tolerance = ADULT[columns], TOLERANCE[columns]
     if frames == 0:
-        return ADULT.copy()
+        return adult
     ordered = np.sort(measures, axis=0)
-    at = QUANTILE * (frames - 1)
+    at = QUANTILE[columns] * (frames - 1)
     below = np.floor(at).astype(int)
-    above, column = np.minimum(below + 1, frames - 1), np.arange(len(QUANTILE))
+    above, column = np.minimum(below + 1, frames - 1), np.arange(len(columns))
     part = at - below
     found = ordered[below, column] * (1 - part) + ordered[above, column] * part
-    shrunk = (frames * found + PRIOR_FRAMES * ADULT) / (frames + PRIOR_FRAMES)
-    rest: Doubles = np.clip(shrunk, ADULT - TOLERANCE, ADULT + TOLERANCE)
+    shrunk = (frames * found + PRIOR_FRAMES * adult) / (frames + PRIOR_FRAMES)
+    rest: Doubles = np.clip(shrunk, adult - tolerance, adult + tolerance)
     return rest
 
 

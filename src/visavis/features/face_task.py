@@ -23,6 +23,7 @@ from visavis.features.face_camera import solve_pose
 from visavis.features.face_confidence import confidence
 from visavis.features.face_follow import Follow, colour_of
 from visavis.features.face_mediapipe import imported, quiet
+from visavis.features.face_sides import uncovered
 from visavis.files import existing_file
 
 
@@ -85,7 +86,7 @@ class TaskTracker:
             blendshapes=shapes_of(found.face_blendshapes[which]),
             rotation=pose.angles.astype(np.float32),
             translation=pose.translation_m.astype(np.float32),
-            confidence=confidence(pose, chosen, frame),
+            confidence=confidence(pose, chosen, frame, uncovered(chosen, frame)),
             faces=len(faces),
         )
 

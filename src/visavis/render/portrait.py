@@ -43,6 +43,7 @@ TURN = np.array([0.40, 0.55, 0.40])
 MOVE_MM = np.array([40.0, 40.0, 90.0])
 """The same of translation, mm."""
 _PROFILE = 0.6  # rad: a photograph turned further away has too little of one side
+_LYING = 0.8  # rad: a photograph on its side, without EXIF to say so
 _CLOSED_MM = 2.5  # eyes less open than this show no iris
 _DISTANCE_MM = 600.0  # to the camera, for coming nearer and going away
 
@@ -85,6 +86,12 @@ class Portrait:
                 "%s shows the face turned away by %.0f degrees: a frontal one animates better.",
                 name,
                 np.degrees(np.abs(mesh.pose.angles[:2]).max()),
+            )
+        if abs(mesh.pose.angles[2]) > _LYING:
+            logger.warning(
+                "%s shows a face that is tilted by %.0f degrees: turn the picture upright first.",
+                name,
+                np.degrees(abs(mesh.pose.angles[2])),
             )
         if min(mesh.eyes_mm) < _CLOSED_MM:
             logger.warning("%s shows closed eyes: they cannot be opened.", name)
