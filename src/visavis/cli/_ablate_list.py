@@ -43,8 +43,9 @@ def listed(study: Study, wanted: Sequence[str], folder: Path, *, quiet: bool) ->
     pace = _pace(study, next(iter(left.values())), folder, quiet=quiet)
     steps = sum(study.resolved(row).steps for row in left.values())
     seconds = steps * pace.seconds_a_step + SCORING * len(wanted)
+    runs = "runs" if len(left) > 1 else "run"
     yield (
-        f"{len(left)} runs of {steps:,} steps together are to be trained: about "
+        f"{len(left)} {runs} of {steps:,} steps in all to train: about "
         f"{timedelta(seconds=round(seconds))} with scoring, at {pace.seconds_a_step:.3g} s a step "
         f"({pace.measured}), and the time to make the training clips. Two processes may share the "
         "folder."
