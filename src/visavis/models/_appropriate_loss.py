@@ -33,27 +33,38 @@ def real(person: Behaviour, *names: str) -> tuple[Tensor, Tensor]:
 
 
 def appropriate_terms(
-    draws: dict[str, Tensor], batch: Batch, *, pose_weight: float
+    draws: dict[str, Tensor],
+    batch: Batch,
+    *,
+    pose_weight: float,
+    share: float = SHARE,
+    coverage: bool = False,
 ) -> dict[str, Tensor]:
     """Each draw against its nearest appropriate listener; variety as among those listeners.
 
     Args:
-        draws: two draws, {"coefficients": [B, 2, T, 58], "attributes": [B, 2, T, 25]}. A model
-            that returns coefficients alone completes them (`attributes_from_coefficients`).
+        draws: K draws, {"coefficients": [B, K, T, 58], "attributes": [B, K, T, 25]}; at least two.
+            A model that returns coefficients alone completes them
+            (`attributes_from_coefficients`).
         pose_weight: of the pose's squared error; the other weights stand above.
+        share: of the real listeners' variety that two draws must have.
+        coverage: adds the term "coverage".
 
     Returns:
-        Weighted terms: attributes, blendshapes, pose, motion, variety.
+        Weighted terms: attributes, blendshapes, pose, motion; "variety", the shortfall of the
+        first two draws; "coverage", the cost of the draw nearest to each listener, so that the
+        draws become listeners of all kinds instead of one that is near to most.
     """
     attributes, mask = real(batch.targets, *GROUPS["attributes"])  # [B, N, T, 25]
     coefficients, pose_mask = real(batch.targets, *GROUPS["coefficients"])
-    there = batch.target_mask[:, None].expand(-1, 2, -1)
+    there = batch.target_mask[:, None].expand(-1, draws["attributes"].shape[1], -1)
 
-    drawn = draws["attributes"][:, :, None]  # [B, 2, 1, T, 25]
+    drawn = draws["attributes"][:, :, None]  # [B, K, 1, T, 25]
     wanted, seen = attributes[:, None], mask[:, None]
-    agreement = concordance(drawn, wanted, seen).nan_to_num(1.0).mean(-1)  # [B, 2, N]
+    agreement = concordance(drawn, wanted, seen).nan_to_num(1.0).mean(-1)  # [B, K, N]
     error = (((drawn - wanted) ** 2).mean(-1) * seen).sum(-1) / seen.sum(-1).clamp(min=1)
-    cost, chosen = nearest(AGREEMENT * (1 - agreement) + ERROR * error, there)
+    costs = AGREEMENT * (1 - agreement) + ERROR * error
+    cost, chosen = nearest(costs, there)
 
     rows = torch.arange(len(chosen), device=chosen.device)[:, None]
     nearest_real, kept = coefficients[rows, chosen], pose_mask[rows, chosen]
@@ -62,23 +73,29 @@ def appropriate_terms(
     motion = motion + velocity_error(
         draws["attributes"], attributes[rows, chosen], mask[rows, chosen]
     )
-    return {
+    terms = {
         "attributes": cost.mean(),
         "blendshapes": ERROR * masked_mean(difference[..., :52], kept),
         "pose": pose_weight * masked_mean(difference[..., 52:], kept),
         "motion": MOTION * motion,
         "variety": VARIETY
         * (
-            shortfall(draws["attributes"], attributes, batch.target_mask)
-            + shortfall(draws["coefficients"][..., :52], coefficients[..., :52], batch.target_mask)
+            shortfall(draws["attributes"], attributes, batch.target_mask, share)
+            + shortfall(
+                draws["coefficients"][..., :52], coefficients[..., :52], batch.target_mask, share
+            )
         ),
     }
+    if coverage:
+        weights = batch.target_mask.to(costs.dtype)
+        terms["coverage"] = (costs.min(1).values * weights).sum() / weights.sum()
+    return terms
 
 
-def shortfall(drawn: Tensor, targets: Tensor, there: Tensor) -> Tensor:
-    """How far two draws [B, 2, T, C] vary less than the appropriate listeners [B, N, T, C]."""
-    first, second = drawn.unbind(1)
-    return spread_hinge(first, second, SHARE * variety(targets, there))
+def shortfall(drawn: Tensor, targets: Tensor, there: Tensor, share: float = SHARE) -> Tensor:
+    """How far two draws, the first of [B, K, T, C], vary less than a share of the variety of the
+    listeners [B, N, T, C]."""
+    return spread_hinge(drawn[:, 0], drawn[:, 1], share * variety(targets, there))
 
 
 def variety(targets: Tensor, there: Tensor) -> Tensor:

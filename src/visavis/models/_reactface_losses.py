@@ -45,9 +45,13 @@ def reaction_terms(config: ReactFaceConfig, draws: Tensor, batch: Batch) -> dict
         {"coefficients": draws, "attributes": attributes},
         replace(batch, target_mask=there),
         pose_weight=config.pose_weight,
+        share=config.variety_share,
+        coverage=config.coverage_weight > 0,
     )
     terms["motion"] = config.smooth_weight * terms["motion"]
     terms["variety"] = config.diversity_weight * terms["variety"]
+    if "coverage" in terms:
+        terms["coverage"] = config.coverage_weight * terms["coverage"]
     return terms
 
 

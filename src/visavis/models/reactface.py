@@ -34,6 +34,7 @@ from visavis.behaviour import Behaviour
 from visavis.channels import GROUPS, STANDARD
 from visavis.dyad import Batch, Persona
 from visavis.errors import InputError
+from visavis.models._appropriate_loss import SHARE
 from visavis.models._base import STRICT, ReactionConfig, ReactionModel
 from visavis.models._checks import seeds_of
 from visavis.models._reactface_layers import (
@@ -112,7 +113,11 @@ class ReactFaceConfig(ReactionConfig):
     """Which of the appropriate reactions Eq. 20 takes: one nearest in all channels, one each for
     expression and pose (released), or the paired one (Table 7)."""
     draws: int = Field(default=3, gt=1)
-    """M of Eq. 21; "appropriate" takes two."""
+    """M of Eq. 21, and of "appropriate"."""
+    variety_share: float = Field(default=SHARE, ge=0)
+    """"appropriate": of the real listeners' variety that draws must have."""
+    coverage_weight: float = Field(default=0.0, ge=0)
+    """"appropriate": of the cost of the draw nearest to each appropriate reaction."""
     speaker_weight: float = Field(default=1.0, ge=0)
     """Of the speaker's own coefficients (Eq. 19); at 0 their head is not built."""
     kl_weight: float = Field(default=1e-5, ge=0)
@@ -557,7 +562,7 @@ class ReactFace(ReactionModel[ReactFaceConfig]):
 
     def loss(self, batch: Batch) -> Mapping[str, Tensor]:
         config = self.config
-        samples = config.draws if config.objective == "paper" else 2
+        samples = config.draws
         window, offset = config.window, 0
         if self.training:
             choice = int(torch.randint(len(config.training_windows), ()))
