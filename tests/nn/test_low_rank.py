@@ -38,7 +38,7 @@ def test_fresh_shifts_are_zero_bit_for_bit_and_can_be_learned(rank: int | None) 
     out = shifted(layer, x, made["a"])
     assert torch.equal(out, layer(x))
     out.sum().backward()
-    grad = shifts.heads[0].weight.grad
+    grad = shifts.ups[0].weight.grad
     assert grad is not None
     assert float(grad.abs().sum()) > 0
 
@@ -72,4 +72,5 @@ def test_low_rank_heads_are_as_small_as_the_specification_says() -> None:
     targets = {"4": (1536, 512), "6": (1536, 512), "out": (25, 512)}
     with torch.device("meta"):
         low, whole = (Shifts(512, targets, rank=r) for r in (8, None))
-    assert [sum(h.out_features for h in s.heads) for s in (low, whole)] == [37_064, 1_585_664]
+    counts = [sum(h.out_features for h in (*s.ups, *s.downs)) for s in (low, whole)]
+    assert counts == [37_064, 1_585_664]

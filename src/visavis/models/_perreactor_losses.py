@@ -6,6 +6,7 @@ rows of one batch, each judged by itself.
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 import torch
@@ -156,8 +157,11 @@ def suits_terms(model: PerReactor, batch: Batch, *, personal: bool) -> dict[str,
             parts = values.split(SIZES, -1)
             return _judged(model, batch, (parts[0], parts[1]), pattern, personal)[there]
 
-        with torch.backends.mkldnn.flags(enabled=False):  # its LSTM has no second derivative
-            terms["slope"] = config.r1 * gradient_penalty(score, torch.cat(genuine, -1))
+        with warnings.catch_warnings():
+            # mkldnn's LSTM has no second derivative; its flags warn of Intel GPUs that are not here
+            warnings.simplefilter("ignore")
+            with torch.backends.mkldnn.flags(enabled=False):
+                terms["slope"] = config.r1 * gradient_penalty(score, torch.cat(genuine, -1))
     return terms | {
         "log/over_made": _above(suited, fake.flatten()),
         "log/over_inappropriate": _above(suited, unsuited),

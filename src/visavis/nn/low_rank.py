@@ -100,30 +100,28 @@ class Shifts(nn.Module):
         for before, after in pairwise(sizes):
             layers += [nn.Linear(before, after), nn.ReLU()]
         self.trunk = nn.Sequential(*layers)
-        self.heads = nn.ModuleList(
-            nn.Linear(sizes[-1], out * into if rank is None else (out + into) * rank)
-            for out, into in self.targets.values()
-        )
-        for head, (out, _) in zip(self.heads, self.targets.values(), strict=True):
-            assert isinstance(head, nn.Linear)
-            zero = slice(None) if rank is None else slice(out * rank)
-            with torch.no_grad():
-                head.weight[zero] = 0.0
-                head.bias[zero] = 0.0
+        last, sides = sizes[-1], list(self.targets.values())
+        self.ups = nn.ModuleList(nn.Linear(last, out * (rank or into)) for out, into in sides)
+        self.downs = nn.ModuleList(nn.Linear(last, rank * into) for _, into in sides if rank)
+        for up in self.ups:
+            assert isinstance(up, nn.Linear)
+            nn.init.zeros_(up.weight)
+            nn.init.zeros_(up.bias)
 
     def forward(self, condition: Tensor) -> dict[str, Shift]:
         x = self.trunk(condition)
-        made: dict[str, Shift] = {}
-        for head, (name, (out, into)) in zip(self.heads, self.targets.items(), strict=True):
-            flat = head(x)
-            if self.rank is None:
-                made[name] = Dense(flat.view(-1, out, into))
-                continue
-            up, down = flat.split([out * self.rank, self.rank * into], -1)
-            made[name] = LowRank(
-                self.scale * up.view(-1, out, self.rank), down.view(-1, self.rank, into)
+        names, sides = self.targets, self.targets.values()
+        if self.rank is None:
+            return {
+                name: Dense(up(x).view(-1, *size))
+                for name, size, up in zip(names, sides, self.ups, strict=True)
+            }
+        return {
+            name: LowRank(
+                self.scale * up(x).view(-1, out, self.rank), down(x).view(-1, self.rank, into)
             )
-        return made
+            for name, (out, into), up, down in zip(names, sides, self.ups, self.downs, strict=True)
+        }
 
 
 def shifted(layer: nn.Linear, x: Tensor, shift: Shift | None) -> Tensor:

@@ -1,0 +1,424 @@
+"""PerFRDiff (Zhu et al., ACM MM 2024): diffusion over windows, its weights edited a listener.
+
+A window of 50 frames is denoised from what is known of the speaker; a hypernetwork turns a
+listener's style into shifts of a few of the denoiser's maps. Three stages: "person" learns styles
+by contrast, "generic" the denoiser, "personal" the hypernetwork alone. Without a persona the
+generic denoiser answers.
+
+Where we differ from the released code, on purpose (specification 3.5): the hypernetwork is
+low-rank by default (released: 1.6 billion parameters; `hypernetwork = "published"` has them) and
+begins at zero, so that the personal stage begins with the generic model, which it loads; shifts are
+a sample's own, so listeners share a batch; keys and values of the speaker are computed once for all
+steps and samples; the clean data of the last step are returned; attributes are scaled to [-1, 1],
+where the sampler clamps, and come out in their ranges; inputs are standardised; the speaker's
+latent is the last state of a recurrent layer that is learned with the denoiser (released: of a
+frozen auto-encoder). The prior, whose output the released configuration drops, is not built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+from torch import Tensor, nn
+
+from visavis.behaviour import Behaviour
+from visavis.channels import GROUPS, STANDARD
+from visavis.dyad import Batch, Persona
+from visavis.errors import InputError
+from visavis.models._appropriate_loss import real
+from visavis.models._base import STRICT, Objective, ReactionConfig, ReactionModel
+from visavis.models._clip_decoder import ATTRIBUTES, COEFFICIENTS, Hearing
+from visavis.models._history import cut, first_windows, observed_frames
+from visavis.models._perfrdiff_denoiser import TABLE, Denoiser, Memory, targets
+from visavis.models._perfrdiff_person import PersonEncoder, contrast, right
+from visavis.models._perfrdiff_session import PerFRDiffSession
+from visavis.models._personal import (
+    embedding_for,
+    expressed,
+    path_of,
+    rest_of,
+    warn_of_speaker,
+)
+from visavis.nn.diffusion import noised
+from visavis.nn.losses import masked_mean
+from visavis.nn.low_rank import Shift, Shifts, mean_square
+from visavis.nn.samplers import ddim
+from visavis.nn.schedules import alpha_bars, cosine_betas, leading_steps
+from visavis.nn.standardise import RunningMoments, Standardise
+
+MFCC = STANDARD["mfcc78"].size
+SIZES = (MFCC, COEFFICIENTS, ATTRIBUTES)
+READ = (("mfcc78",), GROUPS["coefficients"], GROUPS["attributes"])
+_HISTORIES_AT_ONCE = 16
+_WINDOWS_AT_ONCE = 32
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class PerFRDiffConfig(ReactionConfig):
+    """The published values are the defaults, but for `hypernetwork`."""
+
+    width: int = Field(default=512, gt=0)
+    heads: int = Field(default=4, gt=0)
+    hidden: int = Field(default=1024, gt=0)
+    layers: int = Field(default=7, gt=0)
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    window: int = Field(default=50, gt=0)
+    sees: Literal["previous", "both"] = "previous"
+    """Which of the speaker's windows a reaction window is made from: the one before it, or, as in
+    the 2025 and 2026 baselines, that one and its own."""
+    timed: bool = False
+    """Ours: what the speaker did at each moment is added to that frame's token (`Hearing`)."""
+    steps: int = Field(default=1000, gt=0)
+    """T of the diffusion."""
+    sampling_steps: int = Field(default=50, gt=0)
+    guidance: float = Field(default=7.5, ge=0)
+    condition_dropout: float = Field(default=0.2, ge=0, le=1)
+    """Of audio, face and speaker latent, each by itself."""
+    va_weight: float = Field(default=1.0, gt=0)
+    """2025 and 2026: 5."""
+    expression_weight: float = Field(default=1.0, gt=0)
+    """2025 and 2026: 2."""
+    style: int = Field(default=512, gt=0)
+    style_hidden: int = Field(default=1024, gt=0)
+    style_layers: int = Field(default=4, gt=0)
+    history: int = Field(default=750, gt=0)
+    """Frames of history that the person encoder reads at once."""
+    hypernetwork: Literal["low_rank", "published"] = "low_rank"
+    rank: int = Field(default=8, gt=0)
+    hypernetwork_hidden: int = Field(default=1024, gt=0)
+    """Two ReLU layers before the heads."""
+    scope: Literal["all", "memory"] = "all"
+    """Whether cross-attention's queries are shifted too, or keys and values alone."""
+    shift_weight: float = Field(default=1e-3, ge=0)
+    """Of the shifts' mean squared norm in the personal stage."""
+
+    def __post_init__(self) -> None:
+        for width in (self.width, self.style):
+            if width % self.heads:
+                raise ValueError(f"widths must be multiples of heads, not {width} of {self.heads}")
+        if self.sampling_steps > self.steps:
+            raise ValueError(
+                f"sampling_steps must be at most steps, not {self.sampling_steps} of {self.steps}"
+            )
+        if self.tokens >= TABLE:
+            raise ValueError(f"window is too long: {self.tokens} tokens, at most {TABLE - 1}")
+
+    @property
+    def heard(self) -> int:
+        """Frames of the speaker behind one window."""
+        return self.window * (2 if self.sees == "both" else 1)
+
+    @property
+    def tokens(self) -> int:
+        """Of the memory, without the step's."""
+        return 2 * self.heard + 1
+
+
+class PerFRDiff(ReactionModel[PerFRDiffConfig]):
+    """See the module's text."""
+
+    config_class = PerFRDiffConfig
+    personal = True
+    rest_attributes: Tensor
+
+    def __init__(self, config: PerFRDiffConfig) -> None:
+        super().__init__(config)
+        width = config.width
+        self.scales = nn.ModuleList(Standardise(size) for size in SIZES)
+        self.audio = nn.Linear(MFCC, width)
+        self.face = nn.Linear(COEFFICIENTS, width)
+        self.recurrent = nn.GRU(ATTRIBUTES, width, batch_first=True)
+        self.hearing = Hearing(width) if config.timed else None
+        self.denoiser = Denoiser(
+            width,
+            config.heads,
+            config.hidden,
+            config.layers,
+            config.dropout,
+            query=config.scope == "all",
+        )
+        self.listener_scale = Standardise(COEFFICIENTS)
+        self.person = PersonEncoder(
+            config.style, config.heads, config.style_hidden, config.style_layers, config.dropout
+        )
+        hidden = (config.hypernetwork_hidden,) * 2
+        rank = config.rank if config.hypernetwork == "low_rank" else None
+        edited = targets(width, config.layers)
+        self.hypernetwork = Shifts(config.style, edited, rank=rank, hidden=hidden)
+        self.register_buffer("rest_attributes", torch.zeros(ATTRIBUTES))
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return ("mfcc78", "coefficients", "attributes")
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        return ("attributes",)
+
+    # ------------------------------------------------------------------ the speaker
+
+    numbers: ClassVar[int] = sum(SIZES)
+    """What is read of the speaker a frame: 161."""
+
+    def read(self, speaker: Behaviour) -> Tensor:
+        """Speaker [B, T] to standardised numbers [B, T, 161]; unobserved is zero, the average."""
+        parts = []
+        for names, scale in zip(READ, self.scales, strict=True):
+            values = torch.cat([speaker.filled(n, float("nan")) for n in names], dim=-1)
+            parts.append(scale(values).nan_to_num(0.0))
+        joined = torch.cat(parts, -1)
+        if speaker.lengths is None:
+            return joined
+        return torch.where(speaker.inside()[..., None], joined, 0.0)
+
+    def windows(self, heard: Tensor, before: Tensor) -> Tensor:
+        """Numbers [B, T, 161] after `before` [B, L, 161] to what each window sees, [B, W, S, 161].
+
+        The last window is filled up with zeros.
+        """
+        size = self.config.window
+        lacking = -heard.shape[1] % size
+        padded = nn.functional.pad(torch.cat([before, heard], 1), (0, 0, 0, lacking))
+        if self.config.sees == "previous":
+            padded = padded[:, :-size]
+        return padded.unfold(1, self.config.heard, size).transpose(2, 3)
+
+    def tokens(self, seen: Tensor, *, drop: float = 0.0) -> tuple[Tensor, Tensor | None]:
+        """What R windows see, [R, S, 161], to memory tokens [R, 2 S + 1, C] and, with `timed`, what
+        each of the window's own frames hears [R, L, C]."""
+        mfcc, coefficients, attributes = seen.split(SIZES, -1)
+        audio, face = self.audio(mfcc), self.face(coefficients)
+        _, latent = self.recurrent(attributes)
+        parts = [audio, face, latent.transpose(0, 1)]
+        if drop:
+            kept = torch.rand(3, len(seen), 1, 1, device=seen.device) >= drop
+            parts = [x * keep for x, keep in zip(parts, kept, strict=True)]
+        heard = None
+        if self.hearing is not None:
+            heard = self.hearing(parts[0] + parts[1])[:, -self.config.window :]
+        return torch.cat(parts, 1), heard
+
+    # ------------------------------------------------------------------ generation
+
+    def react(
+        self, speaker: Behaviour, seeds: Tensor, num_samples: int, persona: Persona | None
+    ) -> dict[str, Tensor]:
+        style = None
+        if persona is not None:
+            warn_of_speaker(speaker, persona)
+            style = embedding_for(persona, len(seeds), self.config.style, self.rest_attributes)
+        heard = self.read(speaker)
+        before = heard.new_zeros(len(heard), self.config.window, heard.shape[-1])
+        seen = self.windows(heard, before)
+        shifts = self.shifts(style)
+        parts = [
+            self.sample(some, seeds, num_samples, start, shifts)
+            for start, some in zip(
+                range(0, seen.shape[1], _WINDOWS_AT_ONCE),
+                seen.split(_WINDOWS_AT_ONCE, 1),
+                strict=True,
+            )
+        ]
+        clean = torch.cat(parts, 2)[:, :, : speaker.frames]
+        return self.finished(clean, persona)
+
+    def shifts(self, style: Tensor | None) -> Mapping[str, Shift]:
+        """Styles [B, C] to a listener's shifts; none for nobody in particular."""
+        made: Mapping[str, Shift] = {} if style is None else self.hypernetwork(style)
+        return made
+
+    def sample(
+        self,
+        seen: Tensor,
+        seeds: Tensor,
+        num_samples: int,
+        first: Tensor | int,
+        shifts: Mapping[str, Shift],
+    ) -> Tensor:
+        """W windows of B clips, [B, W, S, 161], to K clean answers [B, K, W L, 25] in [-1, 1].
+
+        Args:
+            first: number of the first window, or [B] of them.
+        """
+        config, (clips, count) = self.config, seen.shape[:2]
+        shape = (config.window, ATTRIBUTES)
+        noise = [
+            self.draw(seeds, num_samples, "perfrdiff/window", first + i, shape)
+            for i in range(count)
+        ]
+        x = torch.stack(noise, 1).flatten(0, 1)  # [B W, K, L, 25]
+        tokens, heard = self.tokens(seen.flatten(0, 1))
+        twice = config.guidance != 1.0
+        if twice:  # with what is known of the speaker and without, side by side
+            tokens = torch.stack([tokens, torch.zeros_like(tokens)], 1).flatten(0, 1)
+            if heard is not None:
+                heard = torch.stack([heard, torch.zeros_like(heard)], 1).flatten(0, 1)
+        each = count * (2 if twice else 1)
+        known = {n: s.each(each) for n, s in shifts.items()}
+        memory = self.denoiser.remember(tokens, known, heard)
+        levels = alpha_bars(cosine_betas(config.steps))
+        steps = leading_steps(config.steps, config.sampling_steps)
+        clean = ddim(self._guided(memory, twice), x, levels, steps, prediction="x0", clip=1.0)
+        answers: Tensor = clean.unflatten(0, (clips, count)).transpose(1, 2).flatten(2, 3)
+        return answers
+
+    def _guided(self, memory: Memory, twice: bool) -> Callable[[Tensor, Tensor], Tensor]:
+        if not twice:
+            return lambda x, t: self.denoiser(x, t, memory)
+
+        def both(x: Tensor, t: Tensor) -> Tensor:
+            given = self.denoiser(x.repeat_interleave(2, 0), t.repeat_interleave(2), memory)
+            known, unknown = given.unflatten(0, (-1, 2)).unbind(1)
+            out: Tensor = unknown + self.config.guidance * (known - unknown)
+            return out
+
+        return both
+
+    def finished(self, clean: Tensor, persona: Persona | None) -> dict[str, Tensor]:
+        """Clean windows [..., 25] in [-1, 1] as channels in their ranges."""
+        au, va, expression = clean.split([15, 2, 8], -1)
+        chances = ((expression + 1) / 2).clamp(min=1e-6)
+        channels = {
+            "au": ((au + 1) / 2).clamp(0.0, 1.0),
+            "va": va.clamp(-1.0, 1.0),
+            "expression": chances / chances.sum(-1, keepdim=True),
+        }
+        if persona is None:
+            return channels
+        rest = rest_of(self.rest_attributes.new_zeros(COEFFICIENTS), self.rest_attributes)
+        return expressed(channels, rest, persona.expressiveness)
+
+    def session(self, num_samples: int = 1) -> PerFRDiffSession:
+        """Streams the model a window at a time; its answer never depends on what comes later."""
+        return PerFRDiffSession(self, hop=self.config.window, num_samples=num_samples)
+
+    # ------------------------------------------------------------------ persons
+
+    def persona(self, history: Behaviour | None, traits: Tensor | None = None) -> Persona:
+        """Who is listening, from a history [T, ...] of any length: the mean of its windows' styles.
+
+        Raises:
+            InputError: no history came, less than a second of it was observed, or traits came;
+                MissingChannel: it lacks a coefficient.
+        """
+        if history is None or traits is not None:
+            raise InputError(
+                f"{self.name} makes a persona from a listener's history alone; "
+                f"{'none came' if history is None else 'leave traits out'}."
+            )
+        with self.sampling():
+            frames = observed_frames(history, GROUPS["coefficients"]).to(self.rest_attributes)
+            windows = cut(self.listener_scale(frames), self.config.history)
+            styles = torch.cat([self.person(w) for w in windows.split(_HISTORIES_AT_ONCE)])
+        embedding = nn.functional.normalize(styles.mean(0), dim=-1)
+        return Persona(self.name, embedding, source=path_of(history))
+
+    def styles(self, people: Behaviour) -> Tensor:
+        """Styles [B, C] of a batch of clips [B, T]."""
+        frames = first_windows(people, GROUPS["coefficients"], self.config.history)
+        style: Tensor = self.person(self.listener_scale(frames))
+        return style
+
+    # ------------------------------------------------------------------ training
+
+    def fit(self, batches: Iterable[Batch]) -> None:
+        """Means and deviations of what is read, and the average listener's attributes."""
+        moments = [RunningMoments(size) for size in SIZES]
+        listener, attributes = RunningMoments(COEFFICIENTS), RunningMoments(ATTRIBUTES)
+        for batch in batches:
+            for found, names in zip(moments, READ, strict=True):
+                found.update(_rows(batch.speaker, names))
+            listener.update(_rows(batch.listener, GROUPS["coefficients"]))
+            attributes.update(_rows(batch.listener, GROUPS["attributes"]))
+        with torch.no_grad():
+            for found, scale in zip(moments, self.scales, strict=True):
+                assert isinstance(scale, Standardise)
+                found.write_to(scale)
+            listener.write_to(self.listener_scale)
+            self.rest_attributes.copy_(attributes.mean)
+
+    def objectives(self, stage: str = "main") -> tuple[Objective, ...]:
+        """One objective a stage: "person", "generic" or "personal"."""
+        losses: dict[str, tuple[Callable[[Batch], Mapping[str, Tensor]], tuple[str, ...]]] = {
+            "person": (self.person_loss, ("person",)),
+            "personal": (self.personal_loss, ("hypernetwork",)),
+        }
+        generic = ("audio", "face", "recurrent", "hearing", "denoiser")
+        loss, parts = losses.get(stage, (self.loss, generic))
+        named = self.named_parameters()
+        parameters = tuple(p for n, p in named if n.partition(".")[0] in parts)
+        return (Objective(stage, parameters, loss, torch.optim.AdamW),)
+
+    def person_loss(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Contrast of a listener's reaction here and their history, among the batch's listeners."""
+        here, before = self.styles(batch.listener), self.styles(_history(self, batch))
+        return {"contrast": contrast(here, before), "log/right": right(here, before)}
+
+    def loss(self, batch: Batch) -> Mapping[str, Tensor]:
+        """The generic denoiser's: every appropriate reaction is a draw of its own."""
+        return self._denoising(batch, batch.target_mask, {})
+
+    def personal_loss(self, batch: Batch) -> Mapping[str, Tensor]:
+        """The same for the listener's own reactions, with the denoiser's maps shifted."""
+        if batch.personal_mask is None:
+            raise InputError("the personal stage wants batches with a personal_mask (collate).")
+        with torch.no_grad():
+            styles = self.styles(_history(self, batch))
+        shifts = self.hypernetwork(styles)
+        terms = dict(self._denoising(batch, batch.target_mask & batch.personal_mask, shifts))
+        return terms | {"shift": self.config.shift_weight * mean_square(shifts)}
+
+    def _denoising(
+        self, batch: Batch, there: Tensor, shifts: Mapping[str, Shift]
+    ) -> Mapping[str, Tensor]:
+        config, size = self.config, self.config.window
+        heard = self.read(batch.speaker)
+        before = heard.new_zeros(len(heard), size, heard.shape[-1])
+        seen = self.windows(heard, before)
+        count = seen.shape[1]
+        values, mask = real(batch.targets, *GROUPS["attributes"])
+        au, va, expression = values.split([15, 2, 8], -1)
+        wanted = torch.cat([2 * au - 1, va, 2 * expression - 1], -1)
+        x0, known = (self._in_windows(x, count) for x in (wanted, mask & there[..., None]))
+
+        tokens, sound = self.tokens(seen.flatten(0, 1), drop=config.condition_dropout)
+        memory = self.denoiser.remember(
+            tokens, {n: s.each(count) for n, s in shifts.items()}, sound
+        )
+        steps = torch.randint(config.steps, (len(x0),), device=x0.device)
+        levels = alpha_bars(cosine_betas(config.steps)).to(x0.device)[steps]
+        x = noised(x0, torch.randn_like(x0), levels)
+        error = (self.denoiser(x, steps, memory) - x0) ** 2
+        parts = zip(("au", "va", "expression"), error.split([15, 2, 8], -1), strict=True)
+        weights = {
+            "au": 15.0,
+            "va": 2 * config.va_weight,
+            "expression": 8 * config.expression_weight,
+        }
+        return {n: weights[n] / 25 * masked_mean(part, known) for n, part in parts}
+
+    def _in_windows(self, x: Tensor, count: int) -> Tensor:
+        """[B, N, T, ...] to [B W, N, L, ...], filled up with zeros."""
+        lacking = count * self.config.window - x.shape[2]
+        filler = x.new_zeros(*x.shape[:2], lacking, *x.shape[3:])
+        whole: Tensor = torch.cat([x, filler], 2).unflatten(2, (count, self.config.window))
+        return whole.transpose(1, 2).flatten(0, 1)
+
+
+def _history(model: PerFRDiff, batch: Batch) -> Behaviour:
+    if batch.history is None:
+        raise InputError(
+            f"{model.name} learns persons from their histories; set corpus.history="
+            f"{model.config.history}."
+        )
+    return batch.history
+
+
+def _rows(behaviour: Behaviour, names: tuple[str, ...]) -> Tensor:
+    """Frames that were observed in all of the channels, [N, C]."""
+    values, keep = real(behaviour, *names)
+    return values[keep]
