@@ -41,16 +41,24 @@ def test_a_reader_finds_every_coefficient_under_its_name(tmp_path: Path) -> None
         np.testing.assert_allclose(table[name], person["rotation"][:, place], atol=1e-5)
 
 
-def test_an_eye_that_looks_left_has_a_positive_yaw(tmp_path: Path) -> None:
-    table = pd.read_csv(write_live_link(waving(), tmp_path / "a.csv", rate=25))
-    assert table["LeftEyeYaw"].max() == pytest.approx(0.52, abs=0.01)
-    assert table["RightEyeYaw"].abs().max() == 0
+def test_eyes_turn_as_the_app_writes_them(tmp_path: Path) -> None:
+    # frames of the app's own recordings: weights, then what it wrote beside them less its squint
+    # at rest (yaw 0.063 inwards)
     shapes = torch.zeros(2, 52)
-    shapes[:, BLENDSHAPES.index("eyeLookInRight")] = 1
-    shapes[:, BLENDSHAPES.index("eyeLookDownRight")] = 1
+    for name, weight in (
+        ("eyeLookOutLeft", 0.344), ("eyeLookUpLeft", 0.362), ("eyeLookInRight", 0.444),
+        ("eyeLookUpRight", 0.357),
+    ):  # fmt: skip
+        shapes[:, BLENDSHAPES.index(name)] = weight
     person = Behaviour.of({"blendshapes": shapes})
-    table = pd.read_csv(write_live_link(person, tmp_path / "b.csv"))
-    assert table["RightEyeYaw"].min() > 0.5 and table["RightEyePitch"].min() > 0.35
+    table = pd.read_csv(write_live_link(person, tmp_path / "a.csv"))
+    app = {"LeftEyeYaw": -0.205, "LeftEyePitch": -0.162, "RightEyeYaw": -0.270}
+    for column, angle in (app | {"RightEyePitch": -0.162}).items():
+        assert table[column].iloc[0] == pytest.approx(angle, abs=0.02), column
+    shapes = torch.zeros(2, 52)
+    shapes[:, BLENDSHAPES.index("eyeLookDownLeft")] = 0.383
+    table = pd.read_csv(write_live_link(Behaviour.of({"blendshapes": shapes}), tmp_path / "b.csv"))
+    assert table["LeftEyePitch"].iloc[0] == pytest.approx(0.234, abs=0.01)
 
 
 def test_sixty_frames_a_second_last_as_long_and_pass_through_the_same_values(

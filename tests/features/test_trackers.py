@@ -355,6 +355,18 @@ def test_pyfeat_tells_all_our_units_and_no_contempt(tmp_path: Path) -> None:
     assert "va" not in seen.derived and "expression" not in seen.derived
 
 
+@pytest.mark.parametrize(
+    ("column", "place", "sign"), [("Pitch", 0, 1.0), ("Yaw", 1, -1.0), ("Roll", 2, 1.0)]
+)
+def test_pyfeats_turns_have_the_signs_of_its_sample_tables(
+    column: str, place: int, sign: float, tmp_path: Path
+) -> None:
+    seen = perceive(files.pyfeat().filled(column, 0.2).write(tmp_path / "a.csv"))
+    wanted = np.zeros(3)
+    wanted[place] = sign * 0.2
+    np.testing.assert_allclose(seen["rotation"][10].numpy(), wanted, atol=1e-5)
+
+
 def test_pyfeats_older_names_of_emotions_are_read_too(tmp_path: Path) -> None:
     new = perceive(files.pyfeat().write(tmp_path / "new.csv"))
     old = perceive(files.pyfeat(old=True).write(tmp_path / "old.csv"))

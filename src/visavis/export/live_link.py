@@ -1,7 +1,9 @@
 """Live Link Face: the CSV that Blender, Maya, Houdini and Unreal plug-ins read, and its packets.
 
-Facts of the format: 63 columns in a fixed order; head and eye rotations in radians about ARKit's
-axes, which are ours (+X to the subject's left, +Y up, +Z out of the face).
+Facts of the format: 63 columns in a fixed order. Eye angles as the app writes them, told from three
+of its recordings (in the repository LiveLinkFace-CSV-Retarget-For-Motionbuilder) by the gaze shapes
+beside them: radians, positive pitch looks down, positive yaw to the subject's **right**. In all of
+them the head's rotation was switched off; it is written in radians with our signs, unverified.
 """
 
 from __future__ import annotations
@@ -19,7 +21,6 @@ from visavis.behaviour import Behaviour
 from visavis.channels import BLENDSHAPES
 from visavis.errors import InputError
 from visavis.export._clock import F64, Frames, frames_at
-from visavis.export._gaze import eye_angles
 from visavis.files import atomic_path
 
 _SIDED_EYE = ("Blink", "LookDown", "LookIn", "LookOut", "LookUp", "Squint", "Wide")
@@ -56,18 +57,24 @@ ENGINE = tuple(_SWAPPED.get(name, name) for name in (*SHAPES, *ANGLES))
 """The engine's own order: left before right for the jaw and the mouth, unlike the file."""
 _ENGINE_FROM = np.array([(*SHAPES, *ANGLES).index(name) for name in ENGINE])
 
+EYE_YAW, EYE_DOWN, EYE_UP = 0.60, 0.61, 0.44
+"""Radians by which the app turns an eye at weight 1 of a gaze shape, in the same recordings."""
+_AT = {f"{stem}{side}": BLENDSHAPES.index(f"eyeLook{stem}{side}")
+       for stem in ("In", "Out", "Up", "Down") for side in ("Left", "Right")}  # fmt: skip
+
 Order = Literal["engine", "file"]
 
 
 def values(frames: Frames) -> F64:
     """[N, 61]: shapes in the file's order, then head, left eye, right eye (yaw, pitch, roll)."""
     pitch, yaw, roll = frames.rotation.T
-    eyes = eye_angles(frames.blendshapes)
-    none = np.zeros(len(frames))
+    shapes = frames.blendshapes
     angles = [yaw, pitch, roll]
-    for eye in range(2):
-        angles += [eyes[:, eye, 1], eyes[:, eye, 0], none]
-    return np.concatenate([frames.blendshapes[:, _FROM], np.stack(angles, axis=1)], axis=1)
+    for side, outward in (("Left", -1.0), ("Right", 1.0)):
+        out, into = shapes[:, _AT[f"Out{side}"]], shapes[:, _AT[f"In{side}"]]
+        down, up = shapes[:, _AT[f"Down{side}"]], shapes[:, _AT[f"Up{side}"]]
+        angles += [outward * EYE_YAW * (out - into), EYE_DOWN * down - EYE_UP * up, 0.0 * yaw]
+    return np.concatenate([shapes[:, _FROM], np.stack(angles, axis=1)], axis=1)
 
 
 def write_live_link(behaviour: Behaviour, path: str | Path, *, rate: float = 60.0) -> Path:

@@ -1,9 +1,10 @@
 """Live Link Face CSV: `Timecode`, `BlendShapeCount`, 52 shapes, head and eye angles.
 
-The columns were found alike in several importers. `Timecode` is hours:minutes:seconds:frames with a
-fraction of a frame, frames counted in the recording's own rate, which the file does not state: it
-is told from where the frames begin again. Angles are read as radians with our signs, as
-`visavis.export` writes them; no file from the app was at hand to confirm either. A row with
+The columns were found alike in several importers and in three public recordings of the app.
+`Timecode` is hours:minutes:seconds:frames with a fraction of a frame, frames counted in the
+recording's own rate, which the file does not state: it is told from where the frames begin again.
+The recordings' angles are in radians; their heads' rotation was switched off, so its signs, read as
+`visavis.export` writes them, are unverified. A row with
 `BlendShapeCount` 0 is a frame without a face.
 """
 

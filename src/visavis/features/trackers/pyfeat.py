@@ -2,8 +2,10 @@
 
 Columns as in the sample tables of its repository. Angles are radians (its maintainer, issue 248);
 AUs and emotions 0 to 1; version 0.7 adds valence, arousal, gaze and, from its mesh detectors, 52
-blendshapes in camelCase. Its signs of pitch, yaw and roll are stated nowhere: they are taken as
-OpenFace's (looking down, to the subject's right), which no file of ours could confirm.
+blendshapes in camelCase. Its signs are stated nowhere; they were told from the landmarks beside the
+angles in two of its sample tables of 0.7 (news_sample 003 and 016: an eye line that rises by 0.060
+and 0.114 rad towards the subject's left has Roll 0.039 and 0.112; a nose 0.1 rad to the subject's left
+has Yaw -0.129): down, to the subject's right, left ear up. Older versions are read alike, unverified.
 """
 
 from __future__ import annotations
@@ -82,7 +84,10 @@ def read(table: Table, fps: float | None) -> Reading:
             "va": face[:, [at["valence"], at["arousal"]]],
             "expression": expression,
             "blendshapes": shapes_of_units(told) if derived else own,
-            "rotation": turned_from_camera(face[:, [at["Pitch"], at["Yaw"], at["Roll"]]]),
+            # as OpenFace's, but for the sign of roll
+            "rotation": turned_from_camera(
+                face[:, [at["Pitch"], at["Yaw"], at["Roll"]]] * np.array([1.0, 1.0, -1.0])
+            ),
             "confidence": np.clip(np.nan_to_num(score), 0.0, 1.0)[:, None],
         },
         frozenset({"blendshapes"}) if derived else frozenset(),
