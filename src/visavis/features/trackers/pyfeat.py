@@ -4,8 +4,9 @@ Columns as in the sample tables of its repository. Angles are radians (its maint
 AUs and emotions 0 to 1; version 0.7 adds valence, arousal, gaze and, from its mesh detectors, 52
 blendshapes in camelCase. Its signs are stated nowhere; they were told from the landmarks beside the
 angles in two of its sample tables of 0.7 (news_sample 003 and 016: an eye line that rises by 0.060
-and 0.114 rad towards the subject's left has Roll 0.039 and 0.112; a nose 0.1 rad to the subject's left
-has Yaw -0.129): down, to the subject's right, left ear up. Older versions are read alike, unverified.
+and 0.114 rad towards the subject's left has Roll 0.039 and 0.112; a nose turned 0.1 rad to the
+subject's left has Yaw -0.129): down, to the subject's right, left ear up. Older versions are read
+alike, unverified.
 """
 
 from __future__ import annotations
