@@ -35,7 +35,7 @@ from visavis.channels import GROUPS, STANDARD
 from visavis.dyad import Batch, Persona
 from visavis.errors import InputError
 from visavis.models._appropriate_loss import SHARE
-from visavis.models._base import STRICT, ReactionConfig, ReactionModel
+from visavis.models._base import STRICT, Objective, ReactionConfig, ReactionModel
 from visavis.models._checks import seeds_of
 from visavis.models._reactface_layers import (
     COEFFICIENTS,
@@ -560,9 +560,23 @@ class ReactFace(ReactionModel[ReactFaceConfig]):
             if self.speech is not None:
                 speech.write_to(self.speech_scale)
 
+    def objectives(self, stage: str = "main") -> tuple[Objective, ...]:
+        """One objective; that of the stage "mean", which learns when to move, asks no variety."""
+        (whole,) = super().objectives(stage)
+        if stage != "mean":
+            return (whole,)
+
+        def alike(batch: Batch) -> Mapping[str, Tensor]:
+            unasked = ("variety", "coverage", "diversity")
+            return {n: x for n, x in self._loss(batch, 2).items() if n not in unasked}
+
+        return (dataclasses.replace(whole, loss=alike),)
+
     def loss(self, batch: Batch) -> Mapping[str, Tensor]:
+        return self._loss(batch, self.config.draws)
+
+    def _loss(self, batch: Batch, samples: int) -> dict[str, Tensor]:
         config = self.config
-        samples = config.draws
         window, offset = config.window, 0
         if self.training:
             choice = int(torch.randint(len(config.training_windows), ()))
