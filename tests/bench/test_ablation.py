@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.cli.inside import visavis
+from tests.cli.commands import visavis
 from visavis.bench.ablation import names, opened, read, result
 from visavis.bench.ablation._plan import Study
 from visavis.bench.ablation._result import Number, difference, verdict

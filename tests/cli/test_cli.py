@@ -1,4 +1,4 @@
-"""The command line as a user meets it: real processes, real files, exit codes."""
+"""The command line as a user meets it: real files, exit codes, a real process where it matters."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests.cli.commands import process, refused, visavis
 from tests.people import person
 from visavis import recipes
 from visavis.behaviour import Behaviour
@@ -21,34 +22,14 @@ from visavis.features._system import missing_libraries
 from visavis.media import VideoWriter, probe, read_audio, video_frames, write_audio
 
 
-def visavis(*words: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "visavis", *map(str, words)],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        timeout=300,
-        env={**os.environ, "COLUMNS": "100"},
-    )
-
-
 @pytest.fixture
 def speaker(tmp_path: Path) -> Path:
     return person(30).save(tmp_path / "speaker.safetensors")
 
 
-def refused(done: subprocess.CompletedProcess[str], *parts: str) -> None:
-    """A user's mistake: exit code 2, one readable message, no traceback, nothing on stdout."""
-    assert done.returncode == 2, done.stderr
-    assert "Traceback" not in done.stderr
-    for part in parts:
-        assert part in done.stderr
-    assert done.stdout == ""
-
-
 def test_react_writes_everything_it_names(speaker: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    done = visavis("react", speaker, "-m", "mirror", "-k", 2, "--size", 48, "-o", out, "--json")
+    done = process("react", speaker, "-m", "mirror", "-k", 2, "--size", 48, "-o", out, "--json")
     assert done.returncode == 0, done.stderr
     written = {name: Path(path) for name, path in json.loads(done.stdout).items()}
     assert set(written) == {"reactions", "video", "run", "report"}
@@ -88,7 +69,7 @@ def test_equal_seeds_give_equal_files(speaker: Path, tmp_path: Path) -> None:
 def test_a_misspelt_model_lists_the_known_and_suggests_the_nearest(
     speaker: Path, tmp_path: Path
 ) -> None:
-    done = visavis("react", speaker, "-m", "miror", "-o", tmp_path / "out")
+    done = process("react", speaker, "-m", "miror", "-o", tmp_path / "out")
     refused(done, "Did you mean 'mirror'?", "Known:", "random")
     assert not (tmp_path / "out").exists()
 
@@ -157,7 +138,7 @@ def test_models_lists_every_recipe_as_json_too() -> None:
 
 
 def test_help_teaches_each_command() -> None:
-    text = visavis("--help").stdout
+    text = process("--help").stdout
     for command in ("perceive", "react", "render", "train", "models", "demo"):
         assert command in text
         assert visavis(command, "--help").returncode == 0
@@ -228,7 +209,7 @@ def test_an_hour_of_a_speaker_is_answered_in_bounded_memory(tmp_path: Path) -> N
     names = ("blendshapes", "rotation", "translation", "mfcc78")
     minute = person(1500, names=names)
     Behaviour.cat([minute] * 60).save(tmp_path / "hour.safetensors")
-    done = visavis(
+    done = process(
         *("react", tmp_path / "hour.safetensors", "-m", "trans_vae_online", "-k", 1),
         *("--no-video", "--no-report", "-o", tmp_path / "o"),
     )

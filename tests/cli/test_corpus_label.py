@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_cli import refused, visavis
+from tests.cli.commands import refused, visavis
 from visavis.appropriate import AppropriateMap
 from visavis.cli.corpus_label import Options, run
 from visavis.corpora import React, SimulatedDyads

@@ -9,9 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.cli.inside import visavis
-from tests.cli.test_cli import refused
-from tests.cli.test_cli import visavis as process
+from tests.cli.commands import process, refused, visavis
 from tests.metrics import golden
 from visavis.cli.evaluate import read_npz
 from visavis.errors import InputError

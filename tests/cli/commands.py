@@ -1,5 +1,5 @@
-"""The command line in this process: what `tests.cli.test_cli.visavis` does in one of its own, but
-without the seconds that a new process needs to import everything."""
+"""The command line as a test calls it: in this process, or, where it matters, in one of its own,
+which needs seconds to import everything."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from visavis.cli import main
 
 
 def visavis(*words: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """`visavis WORDS`: exit code, standard output and standard error, as of a real process."""
+    """`visavis WORDS` in this process: exit code, standard output and standard error."""
     out, err = io.StringIO(), io.StringIO()
     argv = ["visavis", *map(str, words)]
     with _as_before(), redirect_stdout(out), redirect_stderr(err):
@@ -30,6 +30,27 @@ def visavis(*words: object, cwd: Path | None = None) -> subprocess.CompletedProc
         except SystemExit as ended:
             code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     return subprocess.CompletedProcess(argv, code, out.getvalue(), err.getvalue())
+
+
+def process(*words: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """The same in a real process."""
+    return subprocess.run(
+        [sys.executable, "-m", "visavis", *map(str, words)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        timeout=300,
+        env={**os.environ, "COLUMNS": "100"},
+    )
+
+
+def refused(done: subprocess.CompletedProcess[str], *parts: str) -> None:
+    """A user's mistake: exit code 2, one readable message, no traceback, nothing on stdout."""
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    for part in parts:
+        assert part in done.stderr
+    assert done.stdout == ""
 
 
 @contextmanager
