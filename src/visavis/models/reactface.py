@@ -37,10 +37,10 @@ from visavis.errors import InputError
 from visavis.models._appropriate_loss import SHARE
 from visavis.models._base import STRICT, Objective, ReactionConfig, ReactionModel
 from visavis.models._checks import seeds_of
+from visavis.models._reactface_clip import laid_out, motion_of, roll_out, speaker_of
 from visavis.models._reactface_layers import (
     COEFFICIENTS,
     POSITIONS,
-    Caches,
     Heard,
     Interaction,
     Moment,
@@ -55,14 +55,11 @@ from visavis.models._reactface_losses import reaction_terms, speaker_error
 from visavis.models._reactface_session import ReactFaceSession, as_channels
 from visavis.nn.alignment import interaction_bias, slopes
 from visavis.nn.attention import DecoderLayer
-from visavis.nn.cache import Tape
 from visavis.nn.causal_conv3d import CausalVideoEncoder
 from visavis.nn.gaussian import Gaussian, TokenGaussian
 from visavis.nn.positions import periodic
 from visavis.nn.standardise import RunningMoments, Standardise
 
-_CHUNK = 96
-"""Frames that SpeakFormer takes at once in a whole clip: each attends to the horizon besides."""
 _NO_PERIOD = 1 << 40
 """Frames of a unit in which all keys weigh the same."""
 
@@ -289,45 +286,9 @@ class ReactFace(ReactionModel[ReactFaceConfig]):
         own = interaction_bias(frames, past, period=_NO_PERIOD, horizon=self.config.past)
         return Moment(frame, tick, own[:, None], self.places(frames))
 
-    def _moment_of(self, start: int, stop: int, offset: int, device: torch.device) -> Moment:
-        """Of frames start .. stop - 1 of a whole clip, whose tapes hold a horizon before them."""
-
-        def numbers(first: int, last: int) -> Tensor:
-            return torch.arange(first, last, device=device)[None]
-
-        low = max(0, start - self.config.horizon + 1)
-        moment = self.moment(
-            numbers(start, stop),
-            numbers(low, stop),
-            numbers(low * self.rate, stop * self.rate),
-            numbers(max(0, start - self.config.past), stop),
-        )
-        if not offset:
-            return moment
-        places = self.places(numbers(start + offset, stop + offset))
-        return Moment(moment.frame, moment.tick, moment.past, places)
-
     def fuse(self, face: Tensor, speech: Tensor) -> Tensor:
         """Tokens of a whole clip to motion and speech side by side, [B, T, (1 + k) C]."""
-        return torch.cat([self.motion(face, speech)[0], speech], dim=-1)
-
-    def motion(self, face: Tensor, speech: Tensor, offset: int = 0) -> tuple[Tensor, Tensor]:
-        """Face [B, T, C] and speech [B, T, k C] of a whole clip to the speaker's motion and
-        SpeakFormer's second layer, [B, T, C]."""
-        tapes = self._tapes(self.speaker.caches)
-        parts = []
-        for start in range(0, face.shape[1], _CHUNK):
-            stop = min(start + _CHUNK, face.shape[1])
-            moment = self._moment_of(start, stop, offset, face.device)
-            x = self.drop(face[:, start:stop] + moment.places)
-            parts.append(self.speaker(x, self.ticks(speech[:, start:stop]), tapes, moment))
-        motion, second = (torch.cat(x, dim=1) for x in zip(*parts, strict=True))
-        return motion, second
-
-    def _tapes(self, names: Iterable[str]) -> Caches:
-        far = self.interaction.latents
-        config = self.config
-        return {n: Tape(config.past if n in far else config.horizon - 1) for n in names}
+        return torch.cat([motion_of(self, face, speech)[0], speech], dim=-1)
 
     # ------------------------------------------------------------------ the listener
 
@@ -379,57 +340,9 @@ class ReactFace(ReactionModel[ReactFaceConfig]):
         offset: int = 0,
         watch: dict[str, list[Tensor]] | None = None,
     ) -> tuple[Tensor, list[Gaussian]]:
-        """Reactions to a whole clip, window after window (Algorithm 1), each from its own past.
-
-        Args:
-            fused: what `fuse` gives, [B, T, (1 + k) C].
-            samples: K.
-            noise: a window's number to standard normal [B, K, C].
-            window: w; the config's by default.
-            offset: frames before the clip's first, for positions.
-            watch: collects attention weights (`Synchroniser.forward`).
-
-        Returns:
-            Standardised coefficients [B, K, T, 58], and the Gaussian [B K, C] of every window.
-        """
-        config = self.config
-        window = window or config.window
-        clips, length, _ = fused.shape
-        motion, speech = fused.split([config.width, fused.shape[-1] - config.width], dim=-1)
-        heard = self.hear(motion, speech)
-        tapes = self._tapes(self.own_caches)
-        latent: Tensor | None = None
-        parts, gaussians = [], []
-        for start in range(0, length, window):
-            stop = min(start + window, length)
-            gaussian = self.interaction.distribution(tapes, clips * samples)
-            gaussians.append(gaussian)
-            draw = gaussian.at(noise(start // window).flatten(0, 1))
-            latent, latents = self.next_latent(draw, latent, window)
-            frames = torch.arange(start, start + window, device=fused.device)[None] + offset
-            tokens = self.decoder(latents, frames, samples)[:, : stop - start]
-            moment = self._moment_of(start, stop, offset, fused.device)
-            reach = self._reach(heard, start, stop)
-            raw = self.synchroniser(tokens, reach, tapes, moment, samples, watch)
-            parts.append(raw)
-            if stop < length:
-                self.interaction.remember(raw, reach, tapes, moment, samples)
-        return torch.cat(parts, dim=1).unflatten(0, (clips, samples)), gaussians
-
-    def _reach(self, heard: Heard, start: int, stop: int) -> Heard:
-        """What frames start .. stop - 1 of a whole clip can see of it."""
-        low, rate = max(0, start - self.config.horizon + 1), self.rate
-
-        def part(pair: tuple[Tensor, Tensor], k: int) -> tuple[Tensor, Tensor]:
-            return pair[0][:, low * k : stop * k], pair[1][:, low * k : stop * k]
-
-        return Heard(
-            None if heard.visual is None else part(heard.visual, 1),
-            None if heard.modality is None else part(heard.modality, rate),
-            part(heard.past_speech, rate),
-            part(heard.past_motion, 1),
-            heard.speech[:, start * rate : stop * rate],
-        )
+        """Reactions to a whole clip: `_reactface_clip.roll_out`, by default in `config.window`."""
+        window = window or self.config.window
+        return roll_out(self, fused, samples, noise, window=window, offset=offset, watch=watch)
 
     def coefficients(self, raw: Tensor) -> Tensor:
         """Standardised coefficients [..., 58] in their own units, unclamped."""
@@ -525,17 +438,8 @@ class ReactFace(ReactionModel[ReactFaceConfig]):
         with self.sampling():
             fused = self.encode(read.unsqueeze())
             self.roll(fused, 1, self.noise_of(seeds, 1), window=window, watch=watch)
-        maps = {}
-        for name, parts in watch.items():
-            if parts:
-                rate = self.rate if name == "modality" else 1
-                whole = parts[0].new_zeros(self.config.heads, read.frames, read.frames * rate)
-                stop = 0
-                for (part,) in parts:
-                    start, stop = stop, stop + part.shape[1]
-                    whole[:, start:stop, stop * rate - part.shape[2] : stop * rate] = part
-                maps[name] = whole
-        return maps
+        rates = {"visual": 1, "modality": self.rate}
+        return {name: laid_out(parts, rates[name]) for name, parts in watch.items() if parts}
 
     def session(self, num_samples: int = 1) -> ReactFaceSession:
         """Streams the model: hop 1, latency 0, the same cost at any time."""
@@ -583,13 +487,13 @@ class ReactFace(ReactionModel[ReactFaceConfig]):
             window = config.training_windows[choice]
             offset = config.period * int(torch.randint(POSITIONS // config.period, ()))
         speech = self.encode_speech(batch.speaker)
-        motion, second = self.motion(self.encode_face(batch.speaker), speech, offset)
+        motion, second = motion_of(self, self.encode_face(batch.speaker), speech, offset)
         fused = torch.cat([motion, speech], dim=-1)
         noise = self._training_noise(len(fused), samples, fused)
         raw, gaussians = self.roll(fused, samples, noise, window=window, offset=offset)
         terms = self._terms(self.coefficients(raw), Prospect(fused, gaussians), batch)
         if self.speaker_head is not None:
-            made = self._speaker_s_face(second, offset)
+            made = speaker_of(self, second, offset)
             terms["speaker"] = config.speaker_weight * speaker_error(made, batch)
         return terms
 
@@ -607,16 +511,6 @@ class ReactFace(ReactionModel[ReactFaceConfig]):
             return kept[index]
 
         return noise
-
-    def _speaker_s_face(self, second: Tensor, offset: int) -> Tensor:
-        """The auxiliary head over a whole clip: coefficients [B, T, 58] in their own units."""
-        assert self.speaker_head is not None
-        tapes, parts = self._tapes(self.speaker_head.caches), []
-        for start in range(0, second.shape[1], _CHUNK):
-            stop = min(start + _CHUNK, second.shape[1])
-            moment = self._moment_of(start, stop, offset, second.device)
-            parts.append(self.speaker_head(second[:, start:stop], tapes, moment))
-        return torch.cat(parts, dim=1) * self.face_scale.std + self.face_scale.mean
 
 
 def _observed_rows(behaviour: Behaviour, *names: str) -> Tensor:
