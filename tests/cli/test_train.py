@@ -85,6 +85,11 @@ def test_a_dry_run_measures_and_leaves_nothing(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_dry_run_of_what_keeps_its_last_weights_validates_nothing() -> None:
+    text = run(*arguments("--dry-run", "--set", "training.select=last", steps=1000)).stdout
+    assert "validation  0.00 s" in text
+
+
 @pytest.mark.slow
 def test_simulated_speakers_are_drawn_for_a_model_that_reads_pictures() -> None:
     small = ["corpus.frames=3", "corpus.crop=3", "corpus.val_size=1", "training.batch=1"]

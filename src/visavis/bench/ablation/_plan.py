@@ -45,7 +45,8 @@ class RowPlan:
     changes: tuple[str, ...] = ()
     """`section.key=value`, laid over those."""
     recipe: str | None = None
-    """Another one than the study's."""
+    preset: str | None = None
+    """Other ones than the study's."""
     system: str | None = None
     """A row of the bench that is not trained here, such as "gt" or "oracle"."""
     at_test: tuple[str, ...] = ()
@@ -135,7 +136,7 @@ class Study:
         raise InputError(f"{self.name} has no table {number!r}; it has {', '.join(known)}.")
 
     def preset_of(self, row: RowPlan) -> str:
-        return "+".join((self.preset, *row.presets))
+        return "+".join((row.preset or self.preset, *row.presets))
 
     def changes_of(self, row: RowPlan) -> tuple[str, ...]:
         return (*row.changes, *self.changes)
@@ -218,7 +219,7 @@ def _check_row(study: Study, key: str, row: RowPlan) -> None:
     if row.system is not None:
         if row.system not in LABELS:
             raise InputError(f"row {key}: no row {row.system!r}. {nearest(row.system, LABELS)}")
-        if row.presets or row.changes or row.recipe or row.at_test or row.lost or row.draws:
+        if row != RowPlan(label=row.label, system=row.system):
             raise InputError(f"row {key} is the bench's {row.system!r}; nothing changes it.")
         return
     Dropout.of(row.lost)
