@@ -16,6 +16,8 @@ from visavis.errors import InputError
 def cat(parts: Sequence[Behaviour]) -> Behaviour:
     """One behaviour after the other in time; leading axes and layouts must agree."""
     first = agreeing(parts, "join")
+    if len(parts) == 1 and first.lengths is None:
+        return first
     if any(p.lead != first.lead for p in parts):
         raise InputError(f"cannot join leading axes {[list(p.lead) for p in parts]} in time.")
     if any(p.lengths is not None for p in parts):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -218,12 +219,12 @@ class Behaviour:
 
     # ------------------------------------------------------------------ size
 
-    @property
+    @cached_property
     def frames(self) -> int:
         """T, padding included."""
         return self._clip_shape(self.layout.names[0])[-1]
 
-    @property
+    @cached_property
     def lead(self) -> tuple[int, ...]:
         """The leading axes: () for one clip, (K,) for reactions, (B,) or (B, K) for batches."""
         return self._clip_shape(self.layout.names[0])[:-1]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from visavis.errors import InputError, MissingChannel, nearest
@@ -49,7 +50,7 @@ class Channel:
         if len(set(self.labels)) != len(self.labels):
             raise InputError(f"channel {self.name!r} has a label twice.")
 
-    @property
+    @cached_property
     def width(self) -> tuple[int, ...]:
         """Shape of one tick: (52,) for blendshapes, (3, 224, 224) for pixels."""
         return ((len(self.labels),) if self.labels else ()) + self.shape
@@ -199,9 +200,13 @@ class Layout:
         ]
         return cls(tuple(channel_named(n) for n in dict.fromkeys(flat)), convention)
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         return tuple(channel.name for channel in self.channels)
+
+    @cached_property
+    def _by_name(self) -> dict[str, Channel]:
+        return {channel.name: channel for channel in self.channels}
 
     @property
     def size(self) -> int:
@@ -218,10 +223,10 @@ class Layout:
         return len(self.channels)
 
     def __getitem__(self, name: str) -> Channel:
-        for channel in self.channels:
-            if channel.name == name:
-                return channel
-        raise MissingChannel(f"there is no channel {name!r}. {nearest(name, self.names)}")
+        channel = self._by_name.get(name)
+        if channel is None:
+            raise MissingChannel(f"there is no channel {name!r}. {nearest(name, self.names)}")
+        return channel
 
     def resolve(self, names: Iterable[str], *, strict: bool = True) -> tuple[str, ...]:
         """Channel names behind `names` (channels or groups), in this layout's order.

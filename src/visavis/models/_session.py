@@ -125,7 +125,8 @@ class WindowSession(ABC, Generic[StateT]):
                     f"{list(read.lead)}."
                 )
             before = conversation.pending
-            joined[lane] = read if before is None else Behaviour.cat([before, read])
+            waiting = [] if before is None or not before.frames else [before]
+            joined[lane] = Behaviour.cat([*waiting, read])
         for lane, read in joined.items():
             conversation = self._lanes[lane]
             if conversation.pending is None and isinstance(read.source, Source):
