@@ -205,16 +205,33 @@ def test_lanes_inside_windows_of_their_own_step_as_one_batch() -> None:
         torch.testing.assert_close(got.pack(), alone[i].pack()[:, : got.frames], **CLOSE)
 
 
-def test_a_closed_conversation_leaves_nothing_to_the_next_one_in_its_place() -> None:
+def test_conversations_that_come_and_go_leave_nothing_to_each_other() -> None:
     model = made()
+    people = [person(60, seed=i) for i in range(5)]
+    whole = [model.generate(p, 2, seeds=i).pack() for i, p in enumerate(people)]
     session = model.session(2)
-    first = session.open(seed=1)
-    session.step({first: person(30, seed=1)})
-    session.close(first)
-    second = session.open(seed=2)
-    speaker = person(30, seed=2)
-    made_again = session.step({second: speaker})[second].pack()
-    torch.testing.assert_close(made_again, model.generate(speaker, 2, seeds=2).pack(), **CLOSE)
+    lanes = {i: session.open(seed=i) for i in range(3)}
+    done = dict.fromkeys(range(5), 0)
+
+    def step(*who: int) -> None:
+        pieces = {lanes[i]: people[i].window(done[i], done[i] + 11) for i in who}
+        for i, ready in zip(who, session.step(pieces).values(), strict=True):
+            wanted = whole[i][:, done[i] : done[i] + 11]
+            torch.testing.assert_close(ready.pack(), wanted, **CLOSE)
+            done[i] += 11
+
+    step(2, 0, 1)
+    session.close(lanes[0])  # the last one takes its place
+    step(1, 2)
+    lanes[3] = session.open(seed=3)
+    lanes[4] = session.open(seed=4)
+    step(4, 1)
+    session.close(lanes[4])
+    snapshot = session.snapshot(lanes[1])
+    session.close(lanes[1])
+    step(3, 2)
+    lanes[1] = session.resume(snapshot)
+    step(1, 3, 2)
 
 
 def test_memory_does_not_grow_with_the_conversation() -> None:

@@ -28,11 +28,12 @@ _TOKENS = 2
 """The interaction encoder's distribution tokens."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Row:
     """Where the state of one conversation stands in its session's store."""
 
     number: int
+    """Changes when another conversation leaves: rows in use stay the first ones."""
 
 
 class Store:
@@ -40,10 +41,10 @@ class Store:
 
     def __init__(self, model: ReactFace, samples: int) -> None:
         config, like = model.config, next(model.parameters())
-        self.samples, self.rows = samples, 0
+        self.samples = samples
         self.count: list[int] = []
-        """Frames that each row has seen."""
-        self._free: list[int] = []
+        """Frames that each row in use has seen."""
+        self._rows: list[Row] = []
         self.reach = config.horizon - 1 + config.window
         self.past = config.past + config.window
         """Slots of the interaction encoder's rings, besides two for its tokens."""
@@ -69,22 +70,27 @@ class Store:
 
     def take(self) -> Row:
         """A row for a new conversation."""
-        if not self._free:
-            more = max(1, self.rows)
-            for name, x in self.tensors.items():
-                self.tensors[name] = torch.cat([x, x.new_zeros(more, *x.shape[1:])])
-            self._free = list(range(self.rows + more - 1, self.rows - 1, -1))
-            self.count += [0] * more
-            self.rows += more
-        number = self._free.pop()
-        self.count[number] = 0
+        row = Row(len(self._rows))
+        self._rows.append(row)
+        self.count.append(0)
+        room = len(self.tensors["latent"])
         for name, x in self.tensors.items():
+            if row.number == room:
+                x = self.tensors[name] = torch.cat([x, x.new_zeros(max(1, room), *x.shape[1:])])
             if name.startswith("tail/"):
-                x[number] = 0.0
-        return Row(number)
+                x[row.number] = 0.0
+        return row
 
     def give_back(self, row: Row) -> None:
-        self._free.append(row.number)
+        """The last row takes its place."""
+        last = self._rows.pop()
+        if last is not row:
+            for x in self.tensors.values():
+                x[row.number] = x[last.number]
+            self.count[row.number] = self.count[last.number]
+            self._rows[row.number] = last
+            last.number = row.number
+        self.count.pop()
 
     def of(self, row: Row) -> dict[str, Tensor]:
         """A row's state as named tensors."""
@@ -116,6 +122,15 @@ class ReactFaceSession(WindowSession[Row]):
         row = self._at(lane).state
         super().close(lane)
         self._store.give_back(row)
+
+    def _advance(
+        self, lanes: Sequence[Lane], frames: int, *, last: bool = False
+    ) -> list[Behaviour]:
+        """In the order of their rows, so that all open lanes together need no copy."""
+        order = sorted(range(len(lanes)), key=lambda i: self._lanes[lanes[i]].state.number)
+        parts = super()._advance([lanes[i] for i in order], frames, last=last)
+        placed = dict(zip(order, parts, strict=True))
+        return [placed[i] for i in range(len(lanes))]
 
     def state_tensors(self, state: Row) -> dict[str, Tensor]:
         return self._store.of(state)

@@ -129,7 +129,8 @@ class WindowSession(ABC, Generic[StateT]):
             joined[lane] = Behaviour.cat([*waiting, read])
         for lane, read in joined.items():
             conversation = self._lanes[lane]
-            if conversation.pending is None and isinstance(read.source, Source):
+            begins = conversation.pending is None and not conversation.answered
+            if begins and isinstance(read.source, Source):
                 conversation.source = read.source
             conversation.pending = replace(read, source=None)
         ready: dict[Lane, list[Behaviour]] = {lane: [] for lane in joined}
@@ -257,7 +258,8 @@ class WindowSession(ABC, Generic[StateT]):
             states, channels = self.advance(conversations, window, last=last)
         for conversation, state, buffer in zip(conversations, states, buffers, strict=True):
             conversation.state = state
-            conversation.pending = buffer.window(frames, buffer.frames)
+            rest = buffer.frames - frames
+            conversation.pending = buffer.window(frames, buffer.frames) if rest else None
         layout = Layout.of(*self.model.outputs)
         return [Behaviour(parts, layout) for parts in channels]
 
