@@ -62,3 +62,20 @@ def read_tensors(
         came = about.get("format") if isinstance(about, dict) else about
         raise InputError(f"{found} has format {came}; this version of visavis reads {format}.")
     return about, tensors
+
+
+def kind_of(path: str | Path) -> str | None:
+    """What a file of `write_tensors` holds, "persona" for example; None if it is none.
+
+    Raises:
+        InputError: the file is not there.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    found = existing_file(path, wanted="a file written by visavis (.safetensors)")
+    try:
+        with safe_open(found, framework="pt") as file:
+            named = [n for n in file.metadata() or {} if n.startswith("visavis.")]
+    except (SafetensorError, OSError):
+        return None
+    return named[0].removeprefix("visavis.") if named else None

@@ -211,6 +211,13 @@ def react(
             "models that stream.",
         ),
     ] = False,
+    persona: Annotated[
+        Path | None,
+        typer.Option(
+            help="Who listens: a file that `visavis persona` wrote with the same model.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -231,7 +238,65 @@ def react(
         report=report,
         size=size,
         live=online,
+        persona=persona,
         as_json=as_json,
+        quiet=quiet,
+    )
+
+
+@app.command()
+def persona(
+    history: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A film of the listener, a behaviour (.safetensors), or a persona to change.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where to write.")] = Path(
+        "persona.safetensors"
+    ),
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="The personal model it is for: a name, a folder, or a hub id.",
+            show_default=False,
+        ),
+    ] = None,
+    traits: Annotated[
+        str | None,
+        typer.Option(
+            help="Big Five in 0 to 1: openness, conscientiousness, extraversion, agreeableness, "
+            "neuroticism, as 0.5,0.4,0.9,0.6,0.3.",
+            show_default=False,
+        ),
+    ] = None,
+    towards: Annotated[
+        Path | None,
+        typer.Option(help="Mix with this persona ...", show_default=False),
+    ] = None,
+    share: Annotated[float, typer.Option(min=0, max=1, help="... so far.")] = 0.5,
+    expressiveness: Annotated[
+        float, typer.Option(min=0, max=4, help="Times as expressive as the persona is.")
+    ] = 1.0,
+    quiet: Quiet = False,
+) -> None:
+    """Make a persona of a listener's history, of Big Five traits, or of both; mix or change one.
+
+    `visavis react --persona FILE` then answers as that listener.
+    """
+    from visavis.cli.persona import run
+
+    run(
+        history,
+        out,
+        model=model,
+        traits=traits,
+        towards=towards,
+        share=share,
+        expressiveness=expressiveness,
         quiet=quiet,
     )
 

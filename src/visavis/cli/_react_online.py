@@ -9,11 +9,18 @@ import numpy as np
 
 from visavis.behaviour import Behaviour
 from visavis.cli.console import bar
+from visavis.dyad import Persona
 from visavis.models._base import ReactionModel, ReactionSession
 
 
 def online(
-    model: ReactionModel[Any], speaker: Behaviour, *, num: int, seed: int, quiet: bool
+    model: ReactionModel[Any],
+    speaker: Behaviour,
+    *,
+    num: int,
+    seed: int,
+    persona: Persona | None = None,
+    quiet: bool,
 ) -> tuple[Behaviour, dict[str, Any]]:
     """Reactions [K, T, ...] of the model's own session, and how quick it was once warm.
 
@@ -22,7 +29,7 @@ def online(
     """
     session = model.session(num)
     _warm(session, speaker)
-    lane, parts, took = session.open(seed=seed), [], []
+    lane, parts, took = session.open(seed=seed, persona=persona), [], []
     with bar("reacting", quiet=quiet) as progress:
         for frame in speaker.windows(1):
             began = time.perf_counter()

@@ -18,6 +18,7 @@ from visavis.behaviour import Behaviour
 from visavis.cli._react_online import online, told
 from visavis.cli.console import bar
 from visavis.cli.perceive import speaker_from
+from visavis.dyad import Persona
 from visavis.errors import InputError
 from visavis.features.attributes import complete
 from visavis.files import atomic_path, keep_apart
@@ -37,6 +38,7 @@ def generate(
     num: int,
     seed: int,
     live: bool = False,
+    persona: Persona | None = None,
     quiet: bool = True,
 ) -> tuple[Behaviour, dict[str, Any]]:
     """Reactions [K, T, ...], attributes and coefficients both there, and how they were made.
@@ -45,17 +47,23 @@ def generate(
         OfflineOnly: `live`, and the model has no session of its own.
     """
     if live:
-        reactions, how = online(model, speaker, num=num, seed=seed, quiet=quiet)
+        reactions, how = online(model, speaker, num=num, seed=seed, persona=persona, quiet=quiet)
         return complete(reactions), how
     if speaker.frames <= LONGEST_WHOLE:
-        reactions = model.generate(speaker, num, seeds=seed)
+        reactions = model.generate(speaker, num, seeds=seed, persona=persona)
         return complete(reactions), {"way": "whole clip"}
-    reactions, how = _streamed(model, speaker, num=num, seed=seed, quiet=quiet)
+    reactions, how = _streamed(model, speaker, num=num, seed=seed, persona=persona, quiet=quiet)
     return complete(reactions), how
 
 
 def _streamed(
-    model: ReactionModel[Any], speaker: Behaviour, *, num: int, seed: int, quiet: bool
+    model: ReactionModel[Any],
+    speaker: Behaviour,
+    *,
+    num: int,
+    seed: int,
+    persona: Persona | None,
+    quiet: bool,
 ) -> tuple[Behaviour, dict[str, Any]]:
     from visavis.errors import OfflineOnly
     from visavis.models._base import ReactionSession
@@ -73,7 +81,7 @@ def _streamed(
             LONGEST_WHOLE / speaker.fps,
             model.name,
         )
-    lane, parts = session.open(seed=seed), []
+    lane, parts = session.open(seed=seed, persona=persona), []
     with bar("reacting", quiet=quiet) as progress:
         for piece in speaker.windows(250):
             parts.append(session.step({lane: piece})[lane])
@@ -93,10 +101,13 @@ def run(
     report: bool,
     size: int,
     live: bool,
+    persona: Path | None = None,
     as_json: bool,
     quiet: bool,
 ) -> None:
     loaded = load(model)  # before the long work, so that a misspelt name costs nothing
+    who = None if persona is None else Persona.load(persona)
+    loaded.check_persona(who)
     if live:
         loaded.session(num)  # likewise: an offline model is refused here
     ready(out, source)
@@ -112,6 +123,7 @@ def run(
         report=report,
         size=size,
         live=live,
+        persona=who,
         quiet=quiet,
     )
     if as_json:
@@ -153,13 +165,16 @@ def react_to(
     report: bool,
     size: int,
     live: bool = False,
+    persona: Persona | None = None,
     quiet: bool,
 ) -> dict[str, Path]:
     """Everything `visavis react` writes, by name."""
     for name in OUTPUTS:  # an earlier run's film beside this run's reactions would mislead
         (out / name).unlink(missing_ok=True)
     began = time.perf_counter()
-    reactions, how = generate(model, speaker, num=num, seed=seed, live=live, quiet=quiet)
+    reactions, how = generate(
+        model, speaker, num=num, seed=seed, live=live, persona=persona, quiet=quiet
+    )
     took = time.perf_counter() - began
     written = {"reactions": reactions.save(out / "reactions.safetensors")}
     record = {
@@ -170,6 +185,7 @@ def react_to(
         "frames": reactions.frames,
         "seconds": reactions.duration_s,
         "generated": how,
+        "persona": None if persona is None else {"source": persona.source or None},
         "generate_seconds": round(took, 3),
         "version": __version__,
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),

@@ -139,6 +139,7 @@ class RollingSession(WindowSession[RollingState]):
             tensors["tail"] = state.tail
         if state.persona is not None:
             tensors["persona"] = state.persona.embedding
+            tensors["expressiveness"] = torch.tensor(state.persona.expressiveness)
             if state.persona.traits is not None:
                 tensors["traits"] = state.persona.traits
         return tensors
@@ -149,13 +150,16 @@ class RollingSession(WindowSession[RollingState]):
         }
         masks = {n: tensors[f"observed/{n}"] for n in channels if f"observed/{n}" in tensors}
         embedding, traits = tensors.get("persona"), tensors.get("traits")
+        expressiveness = float(tensors.get("expressiveness", 1.0))
         return RollingState(
             Behaviour(channels, Layout.of(*self.model.inputs), observed=masks)
             if channels
             else None,
             int(tensors["held"]),
             tensors.get("tail"),
-            None if embedding is None else Persona(self.model.name, embedding, traits),
+            None
+            if embedding is None
+            else Persona(self.model.name, embedding, traits, expressiveness),
         )
 
 
