@@ -28,7 +28,8 @@ def test_every_recipe_reads_and_builds_with_every_preset(name: str, preset: str 
     with torch.device("meta"):
         model = recipes.build(recipe)
     assert model.name == name
-    assert bool(model.objectives()) == bool(recipe.training.steps)
+    for stage in recipe.plan:
+        assert bool(model.objectives(stage.name)) == bool(stage.training.steps)
 
 
 def test_every_model_file_has_a_recipe_and_no_private_file_is_a_model() -> None:
