@@ -14,10 +14,10 @@ import typer
 
 from visavis.bench._rows import Bars, Progress
 from visavis.bench.ablation._plan import Study, names, read
-from visavis.bench.ablation._result import StudyResult, result
+from visavis.bench.ablation._result import StudyResult
 from visavis.bench.ablation._work import DYADS, SAMPLES, SCRIPTS, make, opened
 from visavis.bench.ablation._write import as_json as to_json
-from visavis.bench.ablation._write import markdown, write_all
+from visavis.bench.ablation._write import markdown, tabulated
 from visavis.cli.console import bar
 from visavis.cli.train import Job, precision_of
 from visavis.cli.train import Options as Train
@@ -94,8 +94,7 @@ def run(name: str | None, options: Options, *, show: bool, as_json: bool) -> Non
         job(recipe, preset, changes, folder, quiet=options.quiet).work()
 
     make(at, wanted, train)
-    found = result(at, options=options.words())
-    write_all(found, at.folder)
+    found = tabulated(at, options=options.words())
     asked = _asked(found, options)
     if as_json:
         typer.echo(json.dumps(to_json(asked)))

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from visavis.bench.ablation._plan import Study, names, read
     from visavis.bench.ablation._result import StudyResult, result
     from visavis.bench.ablation._work import At, Made, make, opened
-    from visavis.bench.ablation._write import write_all
+    from visavis.bench.ablation._write import tabulated, write_all
 
 _HOME = {
     "At": "_work",
@@ -23,11 +23,13 @@ _HOME = {
     "opened": "_work",
     "read": "_plan",
     "result": "_result",
+    "tabulated": "_write",
     "write_all": "_write",
 }
 
 __all__ = [
-    "At", "Made", "Study", "StudyResult", "make", "names", "opened", "read", "result", "write_all",
+    "At", "Made", "Study", "StudyResult", "make", "names", "opened", "read", "result",
+    "tabulated", "write_all",
 ]  # fmt: skip
 
 

@@ -129,7 +129,14 @@ def _panel(
     def x(value: float) -> float:
         return left + _WIDTH * (value - low) / (high - low)
 
-    parts = [vertical(x(t), _TOP - 6, height - 20, f"{t:.6g}") for t in ticks]
+    texts = [f"{t:.6g}" for t in ticks]
+    room = _WIDTH / (len(ticks) - 1)
+    every = 1 + int(max(7.0 * len(text) for text in texts) // room)
+    zero = min(range(len(ticks)), key=lambda i: abs(ticks[i]))
+    parts = [
+        vertical(x(t), _TOP - 6, height - 20, text if (i - zero) % every == 0 else "")
+        for i, (t, text) in enumerate(zip(ticks, texts, strict=True))
+    ]
     parts.append(
         f"<line class='zero' x1='{x(0):.1f}' x2='{x(0):.1f}' y1='{_TOP - 6}' y2='{height - 20}'/>"
         f"<text x='{left + _WIDTH / 2:.0f}' y='14' text-anchor='middle'>{escape(head(score))}"
@@ -151,7 +158,7 @@ def _panel(
 
 def _kind(number: Number, score: str) -> str:
     first, last = _ends(number)
-    if first <= 0 <= last:
+    if first <= 0 <= last or first == last:  # without an interval nothing is decided
         return "same"
     return "better" if (first > 0) == (arrow(score) == "up") else "worse"
 

@@ -110,7 +110,14 @@ def make(at: At, names: Sequence[str], train: Train) -> list[Made]:
     left = [name for name in waiting if not _make(at, name, train)]
     for name in left:
         log.warning("row %s is being made by another process, which writes the tables too", name)
-    return [found(at, name) for name in names]
+    rows = [found(at, name) for name in names]
+    old = [row.name for row in rows if row.codes not in ((), (code_version(),))]
+    if old:
+        log.warning(
+            "trained by other code than today's, and kept: %s. To train a row again, delete its "
+            "folder in %s (table.json names it).", ", ".join(old), at.folder / "runs",
+        )  # fmt: skip
+    return rows
 
 
 def found(at: At, name: str) -> Made:
@@ -152,11 +159,6 @@ def _train(at: At, name: str, run: Path, train: Train) -> None:
     now, plan = code_version(), at.study.rows[name]
     codes = _about(run).get("codes", [])
     if trained(run):
-        if codes != [now]:
-            log.warning(
-                "row %s was trained by other code (%s; now %s) and is kept. To train it again, "
-                "delete %s.", name, ", ".join(codes), now, run,
-            )  # fmt: skip
         shutil.rmtree(run / "checkpoints", ignore_errors=True)
         return
     log.info("row %s: training in %s", name, run)

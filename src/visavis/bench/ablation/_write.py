@@ -12,7 +12,8 @@ from typing import Any
 from visavis.bench._folder import FORMAT, code_version, write_json
 from visavis.bench._table import DIGITS
 from visavis.bench.ablation._plan import TablePlan, arrow
-from visavis.bench.ablation._result import Number, StudyResult, TableResult
+from visavis.bench.ablation._result import Number, StudyResult, TableResult, result
+from visavis.bench.ablation._work import At, locked
 from visavis.files import atomic_path
 
 CLAIMS = "What the paper says"
@@ -27,6 +28,15 @@ class Block:
 
     caption: str
     lines: tuple[tuple[str, ...], ...]
+
+
+def tabulated(at: At, *, options: str = "") -> StudyResult:
+    """Everything that the folder has, also written there; one process at a time, so that the last
+    to write has seen all that there is."""
+    with locked(at.folder / "locks" / "table.lock", wait=True):
+        found = result(at, options=options)
+        write_all(found, at.folder)
+    return found
 
 
 def write_all(found: StudyResult, folder: Path) -> dict[str, Path]:
