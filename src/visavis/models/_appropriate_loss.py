@@ -39,6 +39,7 @@ def appropriate_terms(
     pose_weight: float,
     share: float = SHARE,
     coverage: bool = False,
+    by_group: bool = False,
 ) -> dict[str, Tensor]:
     """Each draw against its nearest appropriate listener; variety as among those listeners.
 
@@ -49,6 +50,8 @@ def appropriate_terms(
         pose_weight: of the pose's squared error; the other weights stand above.
         share: of the real listeners' variety that two draws must have.
         coverage: adds the term "coverage".
+        by_group: squared errors count as AUs, valence and arousal, and expressions, a third each,
+            as they nearly do in FRDist, where valence and arousal count most.
 
     Returns:
         Weighted terms: attributes, blendshapes, pose, motion; "variety", the shortfall of the
@@ -62,7 +65,10 @@ def appropriate_terms(
     drawn = draws["attributes"][:, :, None]  # [B, K, 1, T, 25]
     wanted, seen = attributes[:, None], mask[:, None]
     agreement = concordance(drawn, wanted, seen).nan_to_num(1.0).mean(-1)  # [B, K, N]
-    error = (((drawn - wanted) ** 2).mean(-1) * seen).sum(-1) / seen.sum(-1).clamp(min=1)
+    squares = (drawn - wanted) ** 2
+    if by_group:
+        squares = torch.stack([x.mean(-1) for x in squares.split([15, 2, 8], dim=-1)], dim=-1)
+    error = (squares.mean(-1) * seen).sum(-1) / seen.sum(-1).clamp(min=1)
     costs = AGREEMENT * (1 - agreement) + ERROR * error
     cost, chosen = nearest(costs, there)
 
@@ -73,6 +79,7 @@ def appropriate_terms(
     motion = motion + velocity_error(
         draws["attributes"], attributes[rows, chosen], mask[rows, chosen]
     )
+    first = 15 if by_group else 0  # labels of AUs vary more than faces do
     terms = {
         "attributes": cost.mean(),
         "blendshapes": ERROR * masked_mean(difference[..., :52], kept),
@@ -80,7 +87,9 @@ def appropriate_terms(
         "motion": MOTION * motion,
         "variety": VARIETY
         * (
-            shortfall(draws["attributes"], attributes, batch.target_mask, share)
+            shortfall(
+                draws["attributes"][..., first:], attributes[..., first:], batch.target_mask, share
+            )
             + shortfall(
                 draws["coefficients"][..., :52], coefficients[..., :52], batch.target_mask, share
             )

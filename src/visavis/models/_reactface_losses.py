@@ -47,6 +47,7 @@ def reaction_terms(config: ReactFaceConfig, draws: Tensor, batch: Batch) -> dict
         pose_weight=config.pose_weight,
         share=config.variety_share,
         coverage=config.coverage_weight > 0,
+        by_group=True,
     )
     terms["motion"] = config.smooth_weight * terms["motion"]
     terms["variety"] = config.diversity_weight * terms["variety"]
