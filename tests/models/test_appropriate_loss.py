@@ -50,6 +50,17 @@ def test_coverage_does_not_ask_for_reactions_that_are_not_there() -> None:
     assert got["coverage"] == pytest.approx(0, abs=1e-4)
 
 
+def test_draws_may_be_compared_with_some_and_vary_as_all() -> None:
+    data = batch(2, 30, targets=3)
+    draws = those(data, 1, 1)
+    paired = torch.tensor([[True, False, False]] * 2)
+    free = appropriate_terms(draws, data, pose_weight=1.0)
+    bound = appropriate_terms(draws, data, pose_weight=1.0, only=paired)
+    assert float(free["attributes"]) == pytest.approx(0, abs=1e-4)
+    assert float(bound["attributes"]) > 0.5
+    assert torch.equal(free["variety"], bound["variety"])
+
+
 def test_a_smaller_share_asks_for_less_variety() -> None:
     data = batch(2, 30, targets=3)
     asked = [terms(those(data, 0, 0), data, share=s)["variety"] for s in (0.0, 0.35, 0.7)]

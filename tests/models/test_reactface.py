@@ -465,7 +465,7 @@ ABLATIONS = {
     "paired": {"reconstruction": "paired"},
     "no_speaker_loss": {"speaker_weight": 0.0},
     "no_kl_loss": {"kl_weight": 0.0},
-    "no_diversity_loss": {"diversity_weight": 0.0},
+    "no_diversity_loss": {"diversity_weight": 0.0, "coverage_weight": 0.0},
     "no_smooth_loss": {"smooth_weight": 0.0},
     "no_labels": {"reconstruction": "paired"},
 }

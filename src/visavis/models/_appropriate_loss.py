@@ -40,6 +40,7 @@ def appropriate_terms(
     share: float = SHARE,
     coverage: bool = False,
     by_group: bool = False,
+    only: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Each draw against its nearest appropriate listener; variety as among those listeners.
 
@@ -52,6 +53,8 @@ def appropriate_terms(
         coverage: adds the term "coverage".
         by_group: squared errors count as AUs, valence and arousal, and expressions, a third each,
             as they nearly do in FRDist, where valence and arousal count most.
+        only: bool [B, N], the targets that draws are compared with; all that are there by default.
+            Variety is that of all.
 
     Returns:
         Weighted terms: attributes, blendshapes, pose, motion; "variety", the shortfall of the
@@ -60,7 +63,8 @@ def appropriate_terms(
     """
     attributes, mask = real(batch.targets, *GROUPS["attributes"])  # [B, N, T, 25]
     coefficients, pose_mask = real(batch.targets, *GROUPS["coefficients"])
-    there = batch.target_mask[:, None].expand(-1, draws["attributes"].shape[1], -1)
+    only = batch.target_mask if only is None else only
+    there = only[:, None].expand(-1, draws["attributes"].shape[1], -1)
 
     drawn = draws["attributes"][:, :, None]  # [B, K, 1, T, 25]
     wanted, seen = attributes[:, None], mask[:, None]
@@ -96,7 +100,7 @@ def appropriate_terms(
         ),
     }
     if coverage:
-        weights = batch.target_mask.to(costs.dtype)
+        weights = only.to(costs.dtype)
         terms["coverage"] = (costs.min(1).values * weights).sum() / weights.sum()
     return terms
 

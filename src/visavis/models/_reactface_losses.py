@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -43,11 +42,12 @@ def reaction_terms(config: ReactFaceConfig, draws: Tensor, batch: Batch) -> dict
     attributes = torch.cat([made[n] for n in GROUPS["attributes"]], dim=-1)
     terms = appropriate_terms(
         {"coefficients": draws, "attributes": attributes},
-        replace(batch, target_mask=there),
+        batch,
         pose_weight=config.pose_weight,
         share=config.variety_share,
         coverage=config.coverage_weight > 0,
         by_group=True,
+        only=there,
     )
     terms["motion"] = config.smooth_weight * terms["motion"]
     terms["variety"] = config.diversity_weight * terms["variety"]
