@@ -169,6 +169,25 @@ def test_any_pieces_give_what_the_whole_clip_gives(name: str) -> None:
         torch.testing.assert_close(streamed[n], whole[n], **CLOSE)
 
 
+def test_pictures_are_seen_as_they_come_and_what_is_lost_is_grey() -> None:
+    model = made(face="pixels", width=8, latent_hidden=16)
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (12, 3, 224, 224), dtype=torch.uint8, generator=generator)
+    speaker = Behaviour.of({**person(12).channels, "pixels": pixels})
+    whole = model.generate(speaker, 2, seeds=1)
+    session = model.session(2)
+    lane = session.open(seed=1)
+    parts = [session.step({lane: speaker.window(*x)})[lane] for x in ((0, 1), (1, 5), (5, 12))]
+    torch.testing.assert_close(Behaviour.cat(parts).pack(), whole.pack(), **CLOSE)
+    lost = speaker.drop("face", start=3, stop=6)
+    grey = pixels.clone()
+    grey[3:6] = 128
+    seen = Behaviour.of({**person(12).channels, "pixels": grey})
+    a, b = (model.generate(x, 2, seeds=1).pack() for x in (lost, seen))
+    torch.testing.assert_close(a, b, **CLOSE)
+    assert float((a[:, 3] - whole.pack()[:, 3]).abs().max()) > 1e-6
+
+
 @pytest.mark.parametrize("name", VARIANTS)
 def test_frame_t_depends_on_frames_up_to_t_alone(name: str) -> None:
     settings = VARIANTS[name]
