@@ -1,12 +1,14 @@
 """Keys and values of the latest tokens: what attention over a stream must remember.
 
-Two stores with one method, `put`. A `Tape` grows by concatenation and carries gradients: for whole
-clips, where all rows stand at the same token. A `Ring` is written in place and never grows: for
+A `Tape` grows by concatenation and carries gradients: for whole clips, where all rows stand at the
+same token. A ring is a tensor that is written in place and never grows, at a `Place`: for
 conversations, whose rows come and go and stand at tokens of their own.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cached_property
 from typing import Protocol
 
 import torch
@@ -46,69 +48,70 @@ class Tape:
 class Place:
     """Where t new tokens of some rows of a ring go, and which token each slot then holds.
 
-    Made once a step and shared by all rings of a size.
+    Made once a step and shared by all rings of a size. A ring is a tensor [rows, S + spare, C].
     """
 
     def __init__(
-        self, rows: Tensor | None, counts: Tensor, tokens: int, size: int, *, spare: int = 0
+        self,
+        counts: Sequence[int],
+        tokens: int,
+        size: int,
+        *,
+        rows: Tensor | None = None,
+        spare: int = 0,
+        device: torch.device | None = None,
     ) -> None:
         """
         Args:
-            rows: int64 [N], which rows of the store; None is all of them, in order.
-            counts: int64 [N], tokens that each row has seen before.
+            counts: tokens that each of N rows has seen before.
             tokens: t, at most `size`; 0 to look at what is held.
             size: S, slots of a ring.
+            rows: int64 [N], which rows of the store; None is all of them, in order.
             spare: slots behind them for what is not kept; they hold no token.
         """
         assert tokens <= size
-        self.rows, self._size = rows, size
-        self.queries = counts[:, None] + torch.arange(tokens, device=counts.device)
-        """Numbers of the new tokens, [N, t]."""
-        latest = (counts + tokens - 1)[:, None]
-        slots = torch.arange(size, device=counts.device)
-        held = latest - (latest - slots) % size
-        self.held = torch.nn.functional.pad(held, (0, spare), value=-1) if spare else held
-        """Number of the token in each slot once the new ones are in, [N, S + spare]; negative:
-        none."""
-        self.slots = self.queries % size
-        self.alike = len(counts) == 1 or bool((counts == counts[0]).all())
+        self.rows, self._counts, self._tokens, self._size = rows, counts, tokens, size
+        self._spare, self._device = spare, device
+        self.alike = len(set(counts)) == 1
         """Whether all rows stand at the same token."""
-        first = int(counts[0]) % size
+        first = counts[0] % size
         self.slice = slice(first, first + tokens) if self.alike and first + tokens <= size else None
         """The slots, where they are one stretch for all rows."""
 
+    @cached_property
+    def queries(self) -> Tensor:
+        """Numbers of the new tokens, [N, t]; [1, t] where all rows are alike."""
+        counts = self._counts[:1] if self.alike else self._counts
+        before = torch.tensor(counts, dtype=torch.int64, device=self._device)
+        return before[:, None] + torch.arange(self._tokens, device=self._device)
+
+    @cached_property
+    def held(self) -> Tensor:
+        """Number of the token in each slot once the new ones are in, [N or 1, S + spare]; negative:
+        none."""
+        counts = self._counts[:1] if self.alike else self._counts
+        latest = torch.tensor(counts, dtype=torch.int64, device=self._device)[:, None]
+        latest = latest + self._tokens - 1
+        slots = torch.arange(self._size, device=self._device)
+        held = latest - (latest - slots) % self._size
+        return torch.nn.functional.pad(held, (0, self._spare), value=-1) if self._spare else held
+
     def write(self, store: Tensor, new: Tensor) -> Tensor:
         """New [N, t, C] into the store [rows, S + spare, C]; the rows' slots."""
-        if self.rows is None:
-            if self.slice is not None:
-                store[:, self.slice] = new
-            else:
-                rows = torch.arange(len(new), device=new.device)
-                store[rows[:, None], self.slots] = new
-            return store
         if self.slice is not None:
+            if self.rows is None:
+                store[:, self.slice] = new
+                return store
             store[self.rows, self.slice] = new
-        else:
-            store[self.rows[:, None], self.slots] = new
-        return store[self.rows]
+            return store[self.rows]
+        rows = self.rows
+        if rows is None:
+            rows = torch.arange(len(new), device=new.device)
+        store[rows[:, None], self.queries % self._size] = new
+        return store if self.rows is None else store[self.rows]
 
     def beside(self, store: Tensor, extra: Tensor) -> Tensor:
         """Extra [N, spare, C] into the spare slots; the rows' slots, [N, S + spare, C]."""
         rows = slice(None) if self.rows is None else self.rows
         store[rows, self._size :] = extra
         return store[rows]
-
-
-class Ring:
-    """One cache of a step: a view on a store of rows, at the step's place."""
-
-    def __init__(self, keys: Tensor, values: Tensor, place: Place) -> None:
-        """Stores [rows, S, C], written in place."""
-        self._keys, self._values, self._place = keys, values, place
-
-    def put(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        return self._place.write(self._keys, keys), self._place.write(self._values, values)
-
-    def beside(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """They take the spare slots, as many as there are."""
-        return self._place.beside(self._keys, keys), self._place.beside(self._values, values)
