@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from visavis.behaviour import Behaviour
 from visavis.dyad import Persona
@@ -33,8 +34,8 @@ class ReactFaceSession(WindowSession[Row]):
 
     def __init__(self, model: ReactFace, num_samples: int) -> None:
         super().__init__(model, hop=1, num_samples=num_samples)
-        self._step, self._weights = Step(model), _weights(model)
-        self._store = Store(model, self._step, num_samples)
+        self._parameters = tuple(model.parameters())
+        self._store = Store(model, _step_of(model, self._parameters), num_samples)
 
     def start(self, seed: int, persona: Persona | None) -> Row:
         return self._store.take()
@@ -65,8 +66,7 @@ class ReactFaceSession(WindowSession[Row]):
         self, conversations: Sequence[Conversation[Row]], speaker: Behaviour, *, last: bool
     ) -> tuple[list[Row], list[dict[str, Tensor]]]:
         model, store = self.model, self._store
-        if (now := _weights(model)) != self._weights:  # trained, loaded or moved since
-            self._step, self._weights = Step(model), now
+        step = _step_of(model, self._parameters)
         rows = [c.state for c in conversations]
         lanes = Lanes(store, [r.number for r in rows], [c.seed for c in conversations])
         face, tail = model.face_tokens(speaker, lanes.tail())
@@ -78,7 +78,7 @@ class ReactFaceSession(WindowSession[Row]):
             stop = min(done + border, speaker.frames)
             timing = lanes.timing(stop - done)
             part = (face[:, done:stop], speech[:, done:stop])
-            parts.append(self._step.stretch(lanes, timing, *part))
+            parts.append(step.stretch(lanes, timing, *part))
             lanes.move(stop - done)
             done = stop
         made = torch.cat(parts, dim=1).unflatten(0, (len(rows), self.num_samples))
@@ -87,9 +87,17 @@ class ReactFaceSession(WindowSession[Row]):
         return rows, [dict(zip(channels, values, strict=True)) for values in each]
 
 
-def _weights(model: ReactFace) -> tuple[tuple[int, int], ...]:
-    """Changes when any parameter does."""
-    return tuple((p.data_ptr(), p._version) for p in model.parameters())
+_PACKED: WeakKeyDictionary[ReactFace, tuple[tuple[int, int], Step]] = WeakKeyDictionary()
+"""Weights are packed once a model, for all of its sessions."""
+
+
+def _step_of(model: ReactFace, parameters: tuple[nn.Parameter, ...]) -> Step:
+    """The model's weights, packed; anew when they were trained, loaded or moved since."""
+    state = (parameters[0].data_ptr(), sum(p._version for p in parameters))
+    known = _PACKED.get(model)
+    if known is None or known[0] != state:
+        known = _PACKED[model] = (state, Step(model))
+    return known[1]
 
 
 def as_channels(coefficients: Tensor) -> dict[str, Tensor]:

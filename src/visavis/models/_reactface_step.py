@@ -40,7 +40,7 @@ class Step:
 
     def __init__(self, model: ReactFace) -> None:
         config, speaker, listener = model.config, model.speaker, model.synchroniser
-        self.model, self.width, self.rate = model, config.width, model.rate
+        self.window, self.width, self.rate = config.window, config.width, model.rate
         self.heads, self.latent_heads = config.heads, config.latent_heads
         layers = [_decoder(layer) for layer in speaker.layers]
         memory = layers[0].cross_attention
@@ -203,7 +203,7 @@ class Step:
 
     def _window_tokens(self, lanes: Lanes, timing: Timing) -> Tensor:
         """Decoded tokens of the frames, [N, t, C]; lanes at a border get their window's first."""
-        window = self.model.config.window
+        window = self.window
         begins = [i for i, count in enumerate(lanes.counts) if count % window == 0]
         if begins:
             self._begin_window(lanes.some(begins))
@@ -217,16 +217,16 @@ class Step:
 
     def _begin_window(self, lanes: Lanes) -> None:
         """A new latent from the frames before, and what the decoder makes of it."""
-        model, samples = self.model, lanes.samples
+        samples = lanes.samples
         gaussian = self._distribution(lanes, len(lanes.counts) * samples)
-        draw = gaussian.at(lanes.noise(model).flatten(0, 1))
+        draw = gaussian.at(lanes.noise().flatten(0, 1))
         before: Tensor | None = None
         if any(lanes.counts):
             before = lanes.read("latent").flatten(0, 1)
             if not all(lanes.counts):  # some begin, and have no latent before
                 old = torch.tensor([count > 0 for count in lanes.counts], device=draw.device)
                 before = torch.where(old.repeat_interleave(samples)[:, None], before, draw)
-        latent, latents = model.next_latent(draw, before, model.config.window)
+        latent, latents = lanes.store.model.next_latent(draw, before, self.window)
         tokens = self._decoded(lanes, latents)
         lanes.write("latent", latent.unflatten(0, (-1, samples)))
         lanes.write("tokens", tokens.unflatten(0, (-1, samples)))

@@ -218,17 +218,18 @@ class Lanes:
         bias[:, :slots].masked_fill_(held[:, :slots] < first[:, None], float("-inf"))
         return place, bias[:, None, None]
 
-    def noise(self, model: ReactFace) -> Tensor:
+    def noise(self) -> Tensor:
         """Of the windows that begin now, [B, K, C]; what is drawn once a conversation is kept."""
-        if model.config.redraw:
-            return self._drawn(model)
+        if self.store.model.config.redraw:
+            return self._drawn()
         begun = [i for i, count in enumerate(self.counts) if count == 0]
         if begun:
             some = self.some(begun)
-            some.write("noise", some._drawn(model))
+            some.write("noise", some._drawn())
         return self.read("noise")
 
-    def _drawn(self, model: ReactFace) -> Tensor:
+    def _drawn(self) -> Tensor:
+        model = self.store.model
         seeds = torch.tensor(self.seeds, device=self.device)
         number = torch.tensor(self.counts, device=self.device) // model.config.window
         return model.noise_of(seeds, self.samples)(number)
