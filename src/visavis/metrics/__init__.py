@@ -34,6 +34,12 @@ if TYPE_CHECKING:
     from visavis.metrics.latency import ReactionLatency, reaction_latency
     from visavis.metrics.mae import MAE
     from visavis.metrics.mimicry import MimicryScore
+    from visavis.metrics.persona import (
+        Retrieval,
+        persona_consistency,
+        persona_retrieval,
+        personal_scores,
+    )
     from visavis.metrics.protocol import METRICS, PROTOCOLS, Protocol
     from visavis.metrics.realism import FRRea, frrea
     from visavis.metrics.report import Report, report_arrays, report_lists
@@ -74,6 +80,10 @@ _HOME = {
     "reaction_latency": "latency",
     "MAE": "mae",
     "MimicryScore": "mimicry",
+    "Retrieval": "persona",
+    "persona_consistency": "persona",
+    "persona_retrieval": "persona",
+    "personal_scores": "persona",
     "METRICS": "protocol",
     "PROTOCOLS": "protocol",
     "Protocol": "protocol",
@@ -114,6 +124,7 @@ __all__ = [
     "ProtocolWarning",
     "ReactionLatency",
     "Report",
+    "Retrieval",
     "Scores",
     "appropriate_distances",
     "blinks",
@@ -132,6 +143,9 @@ __all__ = [
     "lagged_correlations",
     "nearest_distances",
     "nods",
+    "persona_consistency",
+    "persona_retrieval",
+    "personal_scores",
     "reaction_latency",
     "report_arrays",
     "report_lists",

@@ -1,0 +1,195 @@
+"""Is a personal reaction this listener's? Retrieval, consistency, and the same-listener targets.
+
+Retrieval. Each reaction and each listener's reference clips (real ones, of other scripts than the
+reaction's) become a signature: a channel's mean, deviation and mean speed over time, which say how
+somebody moves and not when. Signatures are divided by the reference clips' deviation within
+listeners, number by number, so that what a person keeps from clip to clip counts most. The listener
+whose nearest reference is nearest to the reaction is the answer; chance is 1 / N listeners.
+
+Consistency. Reactions to one speaker, with the same noise, from several histories of each listener:
+how often is another history of the same listener nearer than a history of another listener? 0.5 is
+chance, 1 perfect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visavis.errors import InputError
+from visavis.metrics._inputs import agree, numbers
+from visavis.metrics.coverage import rms_distances
+from visavis.metrics.evaluate import evaluate_lists
+from visavis.metrics.protocol import Protocol
+from visavis.metrics.scores import Scores
+
+Array = NDArray[np.float64]
+_LEAST = 1e-6
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """How well reactions tell who reacts."""
+
+    ranks: NDArray[np.int64]
+    """[Q] place of the true listener, 1 is right; of equally near ones, the worst place."""
+    listeners: int
+    """N."""
+
+    @property
+    def top1(self) -> float:
+        """Share of reactions whose listener is the nearest."""
+        return float((self.ranks == 1).mean())
+
+    @property
+    def reciprocal(self) -> float:
+        """Mean of 1 / rank."""
+        return float((1 / self.ranks).mean())
+
+    @property
+    def chance(self) -> float:
+        """`top1` of guessing."""
+        return 1 / self.listeners
+
+    @property
+    def chance_reciprocal(self) -> float:
+        """`reciprocal` of guessing."""
+        return float((1 / np.arange(1, self.listeners + 1)).mean())
+
+    def __str__(self) -> str:
+        return (
+            f"{self.top1:.3f} of {len(self.ranks)} reactions name their listener among "
+            f"{self.listeners} (chance {self.chance:.3f})"
+        )
+
+
+def signature(reactions: Any) -> Array:
+    """Mean, deviation and mean speed a channel over time: [N, T, D] to [N, 3 D]; T at least 2.
+
+    Raises:
+        InputError: another shape, or values that are not finite.
+    """
+    x = numbers("reactions", reactions, "N T D")
+    if x.shape[1] < 2:
+        raise InputError("a signature needs at least 2 frames.")
+    speed = np.abs(np.diff(x, axis=1)).mean(1)
+    return np.concatenate([x.mean(1), x.std(1), speed], axis=-1)
+
+
+def persona_retrieval(
+    reactions: Any, references: Sequence[Any], listeners: Sequence[int]
+) -> Retrieval:
+    """Which of N listeners reacts like this?
+
+    Args:
+        reactions: [Q, T, D].
+        references: N of [R, T', D], real clips of each listener, of other scripts; two at least of
+            one of them, so that it can be told what a person keeps.
+        listeners: [Q] whose each reaction is to be, 0 to N - 1.
+
+    Raises:
+        InputError: fewer than two listeners, no listener with two references, or numbers or axes
+            that do not fit.
+    """
+    if len(references) < 2:
+        raise InputError(f"retrieval is among two listeners at least, not {len(references)}.")
+    queries = signature(reactions)
+    known = [signature(clips) for clips in references]
+    for clips in known:
+        agree("3 D", reactions=queries.shape[1], references=clips.shape[1])
+    truth = np.asarray(listeners)
+    if truth.shape != (len(queries),) or truth.min() < 0 or truth.max() >= len(known):
+        raise InputError(
+            f"listeners must be {len(queries)} numbers of 0 to {len(known) - 1}, one a reaction."
+        )
+    unit = _within(known)
+    distances = np.stack(
+        [np.sqrt((((queries[:, None] - clips) / unit) ** 2).sum(-1)).min(1) for clips in known],
+        axis=1,
+    )
+    own = distances[np.arange(len(queries)), truth]
+    return Retrieval((distances <= own[:, None]).sum(1), len(known))
+
+
+def _within(known: Sequence[Array]) -> Array:
+    """Deviation of each number within listeners, pooled; 1 for numbers that do not vary."""
+    several = [clips - clips.mean(0) for clips in known if len(clips) > 1]
+    if not several:
+        raise InputError("retrieval needs two references of one listener at least.")
+    freedom = sum(len(clips) - 1 for clips in several)
+    within = np.sqrt(sum((clips**2).sum(0) for clips in several) / freedom)
+    return np.where(within > _LEAST, within, 1.0)
+
+
+def persona_consistency(reactions: Any) -> float:
+    """How often two histories of one listener give nearer reactions than histories of two.
+
+    Args:
+        reactions: [L, H, T, D], of L listeners by H histories each, to one speaker with equal
+            noise; L and H at least 2.
+
+    Returns:
+        Share of (history, other history of the same, history of another) in which the same is
+        nearer, ties half; 0.5 is chance.
+
+    Raises:
+        InputError: another shape, or values that are not finite.
+    """
+    x = numbers("reactions", reactions, "L H T D")
+    listeners, histories = x.shape[:2]
+    if min(listeners, histories) < 2:
+        raise InputError(
+            f"consistency needs 2 listeners and 2 histories at least, not {listeners} and "
+            f"{histories}."
+        )
+    flat = x.reshape(-1, *x.shape[2:])
+    apart = rms_distances(flat, flat)
+    who = np.repeat(np.arange(listeners), histories)
+    wins, count = 0.0, 0
+    for i, row in enumerate(apart):
+        same = row[(who == who[i]) & (np.arange(len(who)) != i)]
+        other = row[who != who[i]]
+        nearer = (same[:, None] < other) + 0.5 * (same[:, None] == other)
+        wins, count = wins + float(nearer.sum()), count + nearer.size
+    return wins / count
+
+
+def personal_scores(
+    pred: Sequence[Any],
+    targets: Sequence[Any],
+    own: Sequence[Any],
+    speaker: Sequence[Any],
+    protocol: str | Protocol = "corrected",
+    *,
+    metrics: Sequence[str] = ("FRCorr", "FRDist"),
+    workers: int | None = None,
+) -> dict[str, Scores]:
+    """Scores against all appropriate reactions ("MAFRG") and the listener's own ("PMAFRG").
+
+    Args:
+        pred: N of [K, T, D].
+        targets: N of [G, T, D].
+        own: N of bool [G], which targets are reactions of the very listener; one at least each.
+        speaker: N of [T, D].
+
+    Raises:
+        InputError: a clip without a reaction of its listener; else as `evaluate_lists`.
+    """
+    mine = []
+    for place, (reals, mask) in enumerate(zip(targets, own, strict=True)):
+        kept = np.asarray(mask, dtype=bool)
+        if len(kept) != len(reals) or not kept.any():
+            raise InputError(
+                f"clip {place} has {len(reals)} targets and {int(kept.sum())} of {len(kept)} "
+                "marked as its listener's own; mark one at least, and none that is not there."
+            )
+        mine.append([real for real, keep in zip(reals, kept, strict=True) if keep])
+    sets = {"MAFRG": targets, "PMAFRG": mine}
+    return {
+        name: evaluate_lists(pred, some, speaker, protocol, metrics=metrics, workers=workers)
+        for name, some in sets.items()
+    }
