@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.cli import commands
 from tests.corpora.test_cache import assert_equal
 from visavis.corpora import load
 from visavis.corpora.cache import Cached
@@ -21,11 +21,7 @@ SIZES = {"train": 3, "val": 2}
 
 
 def visavis(*words: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "visavis", "corpus", *map(str, words)],
-        capture_output=True,
-        text=True,
-    )
+    return commands.visavis("corpus", *words)
 
 
 @pytest.fixture(scope="module")

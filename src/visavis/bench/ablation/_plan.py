@@ -93,6 +93,8 @@ class TablePlan:
     scores: tuple[str, ...] = SCORES
     paper: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """The paper's own numbers: row -> score -> value."""
+    scale: str | None = None
+    """What these are of, where not what the study says."""
     claims: tuple[ClaimPlan, ...] = ()
     note: str = ""
 

@@ -99,7 +99,8 @@ def blocks(found: StudyResult, table: TableResult) -> list[Block]:
             (rows[n].label, *(f"{told[n][s].value:g}" if s in told[n] else "-" for s in scores))
             for n in named
         )
-        scale = f" ({found.study.scale})" if found.study.scale else ""
+        named_scale = found.study.scale if plan.scale is None else plan.scale
+        scale = f" ({named_scale})" if named_scale else ""
         made.append(Block(f"The paper's numbers{scale}", (("", *map(head, scores)), *body)))
     if table.claims:
         made.append(_claims(table))
