@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _TOKENS = 2
 """The interaction encoder's distribution tokens."""
+_AHEAD = 16
+"""Windows whose noise is drawn at once: hashing costs calls, not arithmetic."""
 _KEPT = 512
 """Timings that are kept: rings that are full come back to the same slots."""
 
@@ -56,6 +58,8 @@ class Store:
         """Frames that each row in use has seen."""
         self._rows: list[Row] = []
         self.timings: OrderedDict[tuple[int, ...], tuple[Moment, Moment]] = OrderedDict()
+        self.backs: dict[int, Tensor] = {}
+        """Biases of `Lanes.looking_back` by slot, once the rings are full."""
         # whole windows, so that the frames of a window never go around a ring's end
         window = config.window
         reach = -(-(config.horizon - 1 + window) // window) * window
@@ -72,8 +76,7 @@ class Store:
         self.tensors["latent"] = like.new_zeros(0, samples, config.width)
         self.tensors["tokens"] = like.new_zeros(0, samples, window, config.width)
         """What the decoder made of the present window's latents."""
-        if not config.redraw:
-            self.tensors["noise"] = like.new_zeros(0, samples, config.width)
+        self.tensors["noise"] = like.new_zeros(0, samples, _AHEAD, config.width)
         for i, tail in enumerate(model.tail_shapes()):
             self.tensors[f"tail/{i}"] = like.new_zeros(0, *tail)
 
@@ -206,33 +209,46 @@ class Lanes:
         """Where the rings of the interaction encoder stand before the next frame, and the bias
         over what they hold, [N or 1, 1, 1, P + 2]: the past's horizon; all of the tokens."""
         store = self.store
-        place = self._place(self.counts, 0, "past", self.samples)
+        place, slots = self._place(self.counts, 0, "past", self.samples), store.sizes["past"]
         counts = self.counts[:1] if place.alike else self.counts
+        full = place.alike and counts[0] >= slots
+        if full and counts[0] % slots in store.backs:
+            return place, store.backs[counts[0] % slots]
         oldest = [max(0, count - store.model.config.past) for count in counts]
         first = torch.tensor(oldest, device=self.device)
         if len(oldest) > 1:
             first = first.repeat_interleave(self.samples)
-        slots = store.sizes["past"]
         held = place.held
         bias = torch.zeros(held.shape, device=self.device)
         bias[:, :slots].masked_fill_(held[:, :slots] < first[:, None], float("-inf"))
-        return place, bias[:, None, None]
+        bias = bias[:, None, None]
+        if full:
+            store.backs[counts[0] % slots] = bias
+        return place, bias
 
     def noise(self) -> Tensor:
-        """Of the windows that begin now, [B, K, C]; what is drawn once a conversation is kept."""
-        if self.store.model.config.redraw:
-            return self._drawn()
-        begun = [i for i, count in enumerate(self.counts) if count == 0]
-        if begun:
-            some = self.some(begun)
+        """Of the windows that begin now, [B, K, C]; drawn for some windows at once."""
+        window = self.store.model.config.window
+        numbers = [count // window % _AHEAD for count in self.counts]
+        due = [i for i, number in enumerate(numbers) if number == 0]
+        if due:
+            some = self.some(due)
             some.write("noise", some._drawn())
-        return self.read("noise")
+        whole = self.read("noise")
+        if len(set(numbers)) == 1:
+            return whole[:, :, numbers[0]]
+        rows = torch.arange(len(numbers), device=self.device)
+        return whole[rows, :, torch.tensor(numbers, device=self.device)]
 
     def _drawn(self) -> Tensor:
+        """Noise of the next windows, [B, K, windows, C]."""
         model = self.store.model
-        seeds = torch.tensor(self.seeds, device=self.device)
-        number = torch.tensor(self.counts, device=self.device) // model.config.window
-        return model.noise_of(seeds, self.samples)(number)
+        seeds = torch.tensor(self.seeds, device=self.device).repeat_interleave(_AHEAD)
+        first = torch.tensor(self.counts, device=self.device) // model.config.window
+        numbers = first[:, None] + torch.arange(_AHEAD, device=self.device)
+        drawn = model.noise_of(seeds, self.samples)(numbers.flatten())
+        apart: Tensor = drawn.unflatten(0, (-1, _AHEAD)).transpose(1, 2)
+        return apart
 
     def _place(self, counts: list[int], tokens: int, unit: str, samples: int) -> Place:
         """Where new tokens of each lane, or of each sample of each lane, go."""
