@@ -2,7 +2,7 @@
 
 The family of guided diffusion (Dhariwal and Nichol, 2021) as diffusion autoencoders configure it
 (Preechakul et al., 2022), with one axis to convolve. Which axis that is, is the caller's business:
-rows [N, C, L] convolve over L.
+rows [N, L, C] convolve over L.
 """
 
 from __future__ import annotations
@@ -18,14 +18,42 @@ from visavis.nn.step_embedding import step_embedding
 GROUPS, LEAST = 32, 8
 
 
-def group_norm(channels: int) -> nn.GroupNorm:
-    """Normalisation in 32 groups; of narrow layers in fewer, of 8 channels or more.
+def groups_of(channels: int) -> int:
+    """32 groups to normalise in; for narrow layers fewer, of 8 channels or more.
 
     A group of one channel would take away again what the embedding adds to that channel.
     """
     most = min(GROUPS, max(channels // LEAST, 1))
-    groups = next(g for g in range(most, 0, -1) if channels % g == 0)
-    return nn.GroupNorm(groups, channels)
+    return next(g for g in range(most, 0, -1) if channels % g == 0)
+
+
+class GroupNorm(nn.GroupNorm):
+    """Normalisation of each row of [N, L, C] over its positions and a group of its channels."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(groups_of(channels), channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        # as a picture of width 1 whose channels lie innermost, which the kernel takes as it is
+        return super().forward(x.transpose(1, 2)[..., None])[..., 0].transpose(1, 2)
+
+
+class Convolution(nn.Linear):
+    """Three taps over positions [N, L, C] with zeros beyond the ends, as one matrix product.
+
+    The weight is [out, 3 * into], tap by tap. Channels lie innermost, so that no kernel reorders
+    weights at every call: with few positions that costs more than the arithmetic.
+    """
+
+    def __init__(self, into: int, out: int, *, stride: int = 1) -> None:
+        super().__init__(3 * into, out)
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        wide = F.pad(x, (0, 0, 1, 1))
+        last = wide.shape[1] - 2
+        taps = [wide[:, i : i + last : self.stride] for i in range(3)]
+        return super().forward(torch.cat(taps, dim=-1))
 
 
 class ResidualBlock(nn.Module):
@@ -33,32 +61,31 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, into: int, out: int, embedding: int) -> None:
         super().__init__()
-        self.before = nn.Sequential(group_norm(into), nn.SiLU(), nn.Conv1d(into, out, 3, padding=1))
+        self.before = nn.Sequential(GroupNorm(into), nn.SiLU(), Convolution(into, out))
         self.embed = nn.Linear(embedding, out)
-        self.after = nn.Sequential(group_norm(out), nn.SiLU(), nn.Conv1d(out, out, 3, padding=1))
-        self.skip = nn.Identity() if into == out else nn.Conv1d(into, out, 1)
+        self.after = nn.Sequential(GroupNorm(out), nn.SiLU(), Convolution(out, out))
+        self.skip = nn.Identity() if into == out else nn.Linear(into, out)
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        """x [N, C, L], embedding [N, E] past its SiLU."""
-        h = self.before(x) + self.embed(embedding)[:, :, None]
+        """x [N, L, C], embedding [N, E] past its SiLU."""
+        h = self.before(x) + self.embed(embedding)[:, None]
         out: Tensor = self.skip(x) + self.after(h)
         return out
 
 
 class SelfAttention(nn.Module):
-    """Positions [N, C, L] attend each other in one head, as a residual."""
+    """Positions [N, L, C] attend each other in one head, as a residual."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.norm = group_norm(channels)
-        self.qkv = nn.Conv1d(channels, 3 * channels, 1)
-        self.out = nn.Conv1d(channels, channels, 1)
+        self.norm = GroupNorm(channels)
+        self.qkv = nn.Linear(channels, 3 * channels)
+        self.out = nn.Linear(channels, channels)
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         """The embedding is not read; both kinds of block are called alike."""
-        queries, keys, values = self.qkv(self.norm(x)).transpose(1, 2).chunk(3, dim=-1)
-        mixed = F.scaled_dot_product_attention(queries, keys, values)
-        out: Tensor = x + self.out(mixed.transpose(1, 2))
+        queries, keys, values = self.qkv(self.norm(x)).chunk(3, dim=-1)
+        out: Tensor = x + self.out(F.scaled_dot_product_attention(queries, keys, values))
         return out
 
 
@@ -67,10 +94,11 @@ class Up(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.convolution = nn.Conv1d(channels, channels, 3, padding=1)
+        self.convolution = Convolution(channels, channels)
 
     def forward(self, x: Tensor, length: int) -> Tensor:
-        out: Tensor = self.convolution(F.interpolate(x, size=length, mode="nearest"))
+        source = torch.arange(length, device=x.device) * x.shape[1] // length
+        out: Tensor = self.convolution(x[:, source])
         return out
 
 
@@ -119,7 +147,7 @@ class UNet1d(nn.Module):
                     made.append(SelfAttention(channels))
             return made
 
-        self.stem = nn.Conv1d(into, width, 3, padding=1)
+        self.stem = Convolution(into, width)
         kept, now = [width], width
         self.down, self.shorten = nn.ModuleList(), nn.ModuleList()
         for i, multiplier in enumerate(multipliers):
@@ -128,7 +156,7 @@ class UNet1d(nn.Module):
             kept += [channels] * blocks
             now = channels
             if i < len(multipliers) - 1:
-                self.shorten.append(nn.Conv1d(channels, channels, 3, stride=2, padding=1))
+                self.shorten.append(Convolution(channels, channels, stride=2))
                 kept.append(channels)
         self.middle = nn.ModuleList(
             (
@@ -146,7 +174,7 @@ class UNet1d(nn.Module):
             self.up.append(level(i, blocks + 1, sizes))
             if i:
                 self.lengthen.append(Up(channels))
-        self.head = nn.Sequential(group_norm(now), nn.SiLU(), nn.Conv1d(now, out, 3, padding=1))
+        self.head = nn.Sequential(GroupNorm(now), nn.SiLU(), Convolution(now, out))
         if zero_start:
             self._zero()
 
@@ -162,7 +190,7 @@ class UNet1d(nn.Module):
                 nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor, steps: Tensor, condition: Tensor) -> Tensor:
-        """x [N, into, L] at steps [N] under a condition [N, C] to [N, out, L]; any length L."""
+        """x [N, L, into] at steps [N] under a condition [N, C] to [N, L, out]; any length L."""
         time = self.time(step_embedding(steps, self.width).to(x.dtype))
         embedding = F.silu(torch.cat([time, condition], dim=-1))
         x = self.stem(x)
@@ -180,11 +208,11 @@ class UNet1d(nn.Module):
         for i, level in enumerate(self.up):
             for block in _pairs(level):
                 first, *rest = block
-                x = first(torch.cat([x, kept.pop()], dim=1), embedding)
+                x = first(torch.cat([x, kept.pop()], dim=-1), embedding)
                 for layer in rest:
                     x = layer(x, embedding)
             if i < len(self.lengthen):
-                x = self.lengthen[i](x, kept[-1].shape[-1])
+                x = self.lengthen[i](x, kept[-1].shape[1])
         out: Tensor = self.head(x)
         return out
 

@@ -1,0 +1,135 @@
+"""ReactDiff's score against the steps that a sampler takes, as a table and a picture.
+
+    python benchmarks/reactdiff_steps.py [--weights reactdiff] [--flow FOLDER] [--clips 28]
+
+The same weights under DDIM and DPM-Solver++ with 1 to 20 steps, and with --flow a second model that
+was trained along straight paths (`visavis train reactdiff --preset laptop+flow`). FRCorr and FRDiv
+(`corrected`) of simulated test clips of 20 scripts with 95 % intervals over scripts; CPU seconds.
+--weights takes what `visavis.load` takes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from PIL import Image, ImageDraw
+
+import visavis as vv
+from visavis.channels import GROUPS
+from visavis.corpora import SimulatedDyads, collate
+from visavis.dyad import Batch
+from visavis.metrics.evaluate import evaluate_lists
+from visavis.metrics.intervals import Interval, bootstrap
+from visavis.models.reactdiff import ReactDiff
+
+COUNTS = (1, 2, 3, 4, 5, 8, 10, 20)
+COLOURS = {"ddim": "#3b6ea5", "dpm_solver": "#b8502f", "flow_euler": "#3f8f5b"}
+WIDTH, HEIGHT, EDGE = 760, 460, 70
+
+
+class Point(NamedTuple):
+    sampler: str
+    taken: int
+    corr: Interval
+    variety: Interval
+    seconds: float
+
+
+def packed(person: vv.Behaviour) -> torch.Tensor:
+    return torch.cat([person.channels[n] for n in GROUPS["attributes"]], -1)
+
+
+def measured(
+    model: ReactDiff, batch: Batch, scripts: list[str], samples: int, sampler: str, taken: int
+) -> Point:
+    other = model.sampled(sampler=sampler, taken=taken)
+    began = time.process_time()
+    drawn = packed(other.generate(batch.speaker, samples)).numpy()
+    seconds = time.process_time() - began
+    real, there = packed(batch.targets).numpy(), batch.target_mask.numpy()
+    targets = [list(r[t]) for r, t in zip(real, there, strict=True)]
+    speakers = list(packed(batch.speaker).numpy())
+    found = evaluate_lists(
+        list(drawn), targets, speakers, "corrected", metrics=("FRCorr", "FRDiv"), per_clip=True
+    )
+    corr, variety = (bootstrap(found.per_clip[n], scripts) for n in ("FRCorr", "FRDiv"))
+    point = Point(sampler, taken, corr, variety, seconds)
+    print(
+        f"{sampler:12} {taken:3}  FRCorr {corr.mean:.4f} [{corr.low:.4f}, {corr.high:.4f}]  "
+        f"FRDiv {variety.mean:.4f} [{variety.low:.4f}, {variety.high:.4f}]  {seconds:7.2f} CPU s",
+        flush=True,
+    )
+    return point
+
+
+def draw(points: list[Point], path: Path) -> None:
+    """FRCorr upwards with its interval, steps to the right, a line a sampler."""
+    picture = Image.new("RGB", (WIDTH, HEIGHT), "white")
+    pen = ImageDraw.Draw(picture)
+    top = max(p.corr.high for p in points) * 1.05
+    low = min(0.0, *(p.corr.low for p in points))
+
+    def place(taken: int, value: float) -> tuple[float, float]:
+        across = COUNTS.index(taken) / (len(COUNTS) - 1)
+        up = (value - low) / (top - low)
+        return EDGE + across * (WIDTH - 2 * EDGE), HEIGHT - EDGE - up * (HEIGHT - 2 * EDGE)
+
+    for i in range(5):
+        value = low + (top - low) * i / 4
+        _, y = place(COUNTS[0], value)
+        pen.line((EDGE, y, WIDTH - EDGE, y), fill="#e0e0e0")
+        pen.text((EDGE - 48, y - 6), f"{value:.3f}", fill="#555555")
+    for taken in COUNTS:
+        x, y = place(taken, low)
+        pen.text((x - 6, y + 10), str(taken), fill="#555555")
+    pen.text((WIDTH / 2 - 60, HEIGHT - 28), "steps a sampler takes", fill="#222222")
+    pen.text((EDGE, 16), "FRCorr on simulated test clips, 95 % intervals", fill="#222222")
+    for row, (sampler, colour) in enumerate(COLOURS.items()):
+        own = [p for p in points if p.sampler == sampler]
+        ends = [place(p.taken, p.corr.mean) for p in own]
+        if len(ends) > 1:
+            pen.line(ends, fill=colour, width=2)
+        for point, (x, y) in zip(own, ends, strict=True):
+            shift = 4 * (row - 1)  # intervals of several samplers stand beside each other
+            bottom, upper = (place(point.taken, v)[1] for v in (point.corr.low, point.corr.high))
+            pen.line((x + shift, bottom, x + shift, upper), fill=colour)
+            pen.ellipse((x - 4, y - 4, x + 4, y + 4), fill=colour)
+        if own:
+            pen.text((WIDTH - EDGE - 90, 16 + 14 * row), sampler, fill=colour)
+    picture.save(path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--weights", default="reactdiff")
+    parser.add_argument("--flow")
+    parser.add_argument("--clips", type=int, default=28, help="of 14 a script")
+    parser.add_argument("--samples", type=int, default=3)
+    parser.add_argument("--crop", type=int, default=750)
+    parser.add_argument("--out", type=Path, default=Path("reactdiff-steps.png"))
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    corpus = SimulatedDyads("test", size=14 * 20)
+    chosen = [corpus[i * 280 // options.clips] for i in range(options.clips)]
+    batch = collate(chosen, crop=options.crop, targets=14, listener=corpus.listener)
+    scripts = [str(d.script) for d in chosen]
+    points = []
+    runs = [(options.weights, ("ddim", "dpm_solver"))]
+    if options.flow:
+        runs.append((options.flow, ("flow_euler",)))
+    for weights, samplers in runs:
+        model = vv.load(weights)
+        assert isinstance(model, ReactDiff), f"{weights} is no ReactDiff"
+        for sampler in samplers:
+            for taken in COUNTS:
+                points.append(measured(model, batch, scripts, options.samples, sampler, taken))
+    draw(points, options.out)
+    print(options.out)
+
+
+if __name__ == "__main__":
+    main()
