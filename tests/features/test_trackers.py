@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.features import tracker_files as files
+from tests.features.task_files import write_task
 from visavis.behaviour import Behaviour
 from visavis.channels import AU_LABELS, BLENDSHAPES, STANDARD
 from visavis.errors import InputError, MissingExtra
@@ -511,6 +512,19 @@ def test_a_model_that_is_not_there_or_no_model_is_refused(tmp_path: Path) -> Non
             TaskTracker(wrong)
     except MissingExtra as error:
         pytest.skip(str(error))
+
+
+def test_a_model_that_loads_and_cannot_run_is_refused(tmp_path: Path) -> None:
+    # the wheel's own detector and mesh in a bundle; the mesh has other outputs than Tasks wants
+    skimage = pytest.importorskip("skimage.data")
+    from visavis.features.face_task import TaskTracker
+
+    model = write_task(tmp_path / "own.task")
+    picture = np.ascontiguousarray(skimage.astronaut())
+    says = r"own\.task was read, but mediapipe cannot run it"
+    with pytest.raises(InputError, match=says), TaskTracker(model) as tracker:
+        for frame in range(3):
+            tracker.track(picture, frame / 25)
 
 
 def test_a_models_scored_names_become_our_shapes() -> None:

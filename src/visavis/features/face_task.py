@@ -8,6 +8,7 @@ here.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +27,8 @@ from visavis.features.face_mediapipe import imported, quiet
 from visavis.features.face_sides import uncovered
 from visavis.files import existing_file
 
+logger = logging.getLogger("visavis")
+
 
 class TaskTracker:
     """Follows one face with MediaPipe's FaceLandmarker and a model file of the user's.
@@ -36,7 +39,8 @@ class TaskTracker:
 
     Raises:
         MissingExtra: mediapipe is not installed, or has no tasks.
-        InputError: there is no such file, or it is no such model.
+        InputError: there is no such file, or it is no such model (some only fail at the first
+            picture).
     """
 
     def __init__(self, model: str | Path, *, faces: int = 2) -> None:
@@ -47,6 +51,7 @@ class TaskTracker:
                 f"mediapipe {mediapipe.__version__} has no tasks, which a .task model needs. "
                 "Install one that has: pip install 'mediapipe>=0.10.30'"
             )
+        self._path = path
         vision = mediapipe.tasks.vision
         options = vision.FaceLandmarkerOptions(
             base_options=mediapipe.tasks.BaseOptions(model_asset_buffer=path.read_bytes()),
@@ -73,7 +78,13 @@ class TaskTracker:
         # its clock must grow with every frame
         self._last_ms = max(round(1000 * time_s), self._last_ms + 1)
         picture = self._image(image_format=self._format, data=np.ascontiguousarray(frame))
-        found = self._landmarker.detect_for_video(picture, self._last_ms)
+        try:
+            found = self._landmarker.detect_for_video(picture, self._last_ms)
+        except (RuntimeError, ValueError) as error:
+            raise InputError(
+                f"{self._path} was read, but mediapipe cannot run it on a picture "
+                f"({_last_line(error)})."
+            ) from error
         faces = [points_of(face, height, width) for face in found.face_landmarks]
         colours = [colour_of(face, frame) for face in faces]
         chosen = self._follow.choose(faces, time_s, stick=True, colours=colours)
@@ -91,7 +102,11 @@ class TaskTracker:
         )
 
     def close(self) -> None:
-        self._landmarker.close()
+        try:
+            with quiet(report=False):
+                self._landmarker.close()
+        except RuntimeError as error:  # a graph that failed says so again; `track` has said it
+            logger.debug("closing %s: %s", self._path, _last_line(error))
 
     def __enter__(self) -> Self:
         return self
@@ -103,6 +118,11 @@ class TaskTracker:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _last_line(error: Exception) -> str:
+    """The end of mediapipe's long messages, where the reason stands."""
+    return str(error).strip().splitlines()[-1][-200:]
 
 
 def points_of(face: Iterable[Any], height: int, width: int) -> NDArray[np.float64]:
