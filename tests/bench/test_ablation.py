@@ -260,6 +260,15 @@ def test_a_study_that_makes_no_sense_is_refused(
         read(str(changed(tmp_path, (old, new))))
 
 
+def test_fewer_steps_lengthen_no_stage(tmp_path: Path) -> None:
+    path = changed(tmp_path, ("model.kl_weight=0.0", "stages.mean.steps=0"))
+    study = read(str(path), steps=300)
+    of = {name: study.resolved(study.rows[name]).plan for name in ("full", "no_kl")}
+    steps = {name: [s.training.steps for s in plan] for name, plan in of.items()}
+    assert steps == {"full": [300, 300], "no_kl": [0, 300]}
+    assert study.run_of(study.rows["full"]) != read(str(path)).run_of(study.rows["full"])
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -325,7 +334,7 @@ def test_every_bundled_study_reads_and_names_presets_that_are_there() -> None:
 
 def test_the_library_gives_what_the_command_writes(made: Path) -> None:
     changes = [word for flag, word in pairwise(SMALL) if flag == "--set"]
-    study = read(str(STUDY), changes=[*changes, "training.steps=2"])
+    study = read(str(STUDY), changes=changes, steps=2)
     at = opened(study, made, scripts=3, dyads=1, samples=2, size=42, frames=80)
     found = result(at)
     stored = table(made)["tables"][0]["scores"]["no_kl"]["FRCorr"]["value"]

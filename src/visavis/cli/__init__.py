@@ -710,7 +710,7 @@ def ablate(
     ] = False,
     steps: Annotated[
         int | None,
-        typer.Option(min=1, help="Steps of every stage of every row.", show_default=False),
+        typer.Option(min=1, help="Steps of a stage, at most.", show_default=False),
     ] = None,
     change: Annotated[
         list[str] | None,

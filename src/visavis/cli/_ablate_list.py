@@ -34,13 +34,15 @@ def listed(study: Study, wanted: Sequence[str], folder: Path, *, quiet: bool) ->
             continue
         yield f"\n{title(table)} (base: {table.base})"
         for name in table.rows:
-            yield f"  {name:<18}{_what(study, study.rows[name]):<46}{_state(study, name, folder)}"
+            yield f"  {name:<18}{_what(study, study.rows[name]):<44}  {_state(study, name, folder)}"
     yield ""
     left = _left(study, wanted, folder)
     if not left:
         yield f"All {len(wanted)} rows are trained in {folder}."
         return
-    pace = _pace(study, next(iter(left.values())), folder, quiet=quiet)
+    base = study.rows[study.tables[0].base]  # others may lack its slowest part
+    tried = base if base in left.values() else next(iter(left.values()))
+    pace = _pace(study, tried, folder, quiet=quiet)
     steps = sum(study.resolved(row).steps for row in left.values())
     seconds = steps * pace.seconds_a_step + SCORING * len(wanted)
     runs = "runs" if len(left) > 1 else "run"

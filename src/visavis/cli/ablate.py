@@ -48,10 +48,6 @@ class Options:
     def folder(self, study: Study) -> Path:
         return self.out or Path("ablations") / study.name
 
-    def all_changes(self) -> list[str]:
-        """Of every row."""
-        return [*self.changes, *([] if self.steps is None else [f"training.steps={self.steps}"])]
-
     def words(self) -> str:
         """These options but for the rows, as words of a command line."""
         said = [f"--set {shlex.quote(change)}" for change in self.changes]
@@ -70,7 +66,7 @@ def run(name: str | None, options: Options, *, show: bool, as_json: bool) -> Non
         for known in names():
             typer.echo(f"{known:<20}{read(known).paper}")
         return
-    study = read(name, changes=options.all_changes())
+    study = read(name, changes=options.changes, steps=options.steps)
     wanted = rows_of(study, options)
     if show:
         from visavis.cli._ablate_list import listed

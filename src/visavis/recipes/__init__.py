@@ -29,6 +29,7 @@ __all__ = [
     "model_files",
     "names",
     "new_model",
+    "overlaid",
     "parsed",
     "read",
 ]
@@ -59,10 +60,10 @@ def read(name: str, *, preset: str | None = None, changes: Sequence[str] = ()) -
     for layer in [] if preset is None else preset.split("+"):
         if layer not in presets:
             raise InputError(f"recipe {name!r} has no preset {layer!r}. {nearest(layer, presets)}")
-        data = _overlaid(data, presets[layer])
+        data = overlaid(data, presets[layer])
     for change in changes:
         asked = parsed(change)
-        data = _overlaid(data, asked)
+        data = overlaid(data, asked)
         if _named(data.get("stages")) and isinstance(asked.get("training"), Mapping):
             data["stages"] = [_without(entry, asked["training"]) for entry in data["stages"]]
     if "name" in data:
@@ -121,12 +122,13 @@ def parsed(change: str) -> dict[str, Any]:
     return value  # type: ignore[no-any-return]
 
 
-def _overlaid(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def overlaid(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`over` laid over `base`, table by table."""
     merged = dict(base)
     for key, value in over.items():
         here = merged.get(key)
         if isinstance(value, Mapping) and isinstance(here, Mapping):
-            merged[key] = _overlaid(here, value)
+            merged[key] = overlaid(here, value)
         elif _named(here):
             merged[key] = _stages_overlaid(here, value)
         else:
@@ -148,12 +150,12 @@ def _stages_overlaid(base: Any, over: Any) -> Any:
     for name in over:
         if name not in names:
             raise InputError(f"there is no stage {name!r}. {nearest(str(name), names)}")
-    return [_overlaid(entry, over.get(entry["name"], {})) for entry in base]
+    return [overlaid(entry, over.get(entry["name"], {})) for entry in base]
 
 
 def _without(stage: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
     """A stage without what is asked of all of them, so that it takes that."""
-    tables = {k: _overlaid(stage[k], v) for k, v in asked.items() if _both(stage.get(k), v)}
+    tables = {k: overlaid(stage[k], v) for k, v in asked.items() if _both(stage.get(k), v)}
     return {k: v for k, v in stage.items() if k not in asked or k in ("name", "freeze")} | tables
 
 

@@ -124,6 +124,8 @@ class Study:
     """Options of the simulated test dyads (`affect = "words"`)."""
     changes: tuple[str, ...] = ()
     """Of every row, `--set` on the command line."""
+    steps: int | None = None
+    """Of every stage of every row, at most."""
 
     def table(self, number: str) -> TablePlan:
         """The table of that number.
@@ -141,7 +143,8 @@ class Study:
         return "+".join((row.preset or self.preset, *row.presets))
 
     def changes_of(self, row: RowPlan) -> tuple[str, ...]:
-        return (*row.changes, *self.changes)
+        said = (*row.changes, *self.changes)
+        return said if self.steps is None else (*said, *_capped(self._read(row, said), self.steps))
 
     def resolved(self, row: RowPlan) -> Recipe:
         """What is trained for this row.
@@ -149,9 +152,10 @@ class Study:
         Raises:
             InputError: no such recipe, preset or key.
         """
-        return recipes.read(
-            row.recipe or self.recipe, preset=self.preset_of(row), changes=self.changes_of(row)
-        )
+        return self._read(row, self.changes_of(row))
+
+    def _read(self, row: RowPlan, changes: Sequence[str]) -> Recipe:
+        return recipes.read(row.recipe or self.recipe, preset=self.preset_of(row), changes=changes)
 
     def run_of(self, row: RowPlan) -> str:
         """Name of the training run: rows that are trained alike have one."""
@@ -169,12 +173,20 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(name.removesuffix(".toml") for name in found))
 
 
-def read(name: str, *, changes: Sequence[str] = ()) -> Study:
+def _capped(recipe: Recipe, steps: int) -> list[str]:
+    """Changes that leave no stage more steps; one that has none keeps none."""
+    if not recipe.stages:
+        return [f"training.steps={min(recipe.training.steps, steps)}"]
+    return [f"stages.{s.name}.steps={min(s.training.steps, steps)}" for s in recipe.stages]
+
+
+def read(name: str, *, changes: Sequence[str] = (), steps: int | None = None) -> Study:
     """A bundled study, or one of your own.
 
     Args:
         name: of a bundled study, or the path of a .toml file.
         changes: `section.key=value` laid over every row's recipe.
+        steps: of every stage of every row, at most.
 
     Raises:
         InputError: no such study; a row, preset, score or claim in it that makes no sense.
@@ -183,7 +195,7 @@ def read(name: str, *, changes: Sequence[str] = ()) -> Study:
     short = Path(name).name.removesuffix(".toml")
     try:
         study = TypeAdapter(Study).validate_python(
-            {**data, "name": short, "source": name, "changes": tuple(changes)}
+            {**data, "name": short, "source": name, "changes": tuple(changes), "steps": steps}
         )
     except ValidationError as error:
         keys = (*Study.__dataclass_fields__, *RowPlan.__dataclass_fields__,

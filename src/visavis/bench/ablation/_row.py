@@ -23,7 +23,7 @@ from visavis.bench.ablation._plan import RowPlan
 from visavis.corpora._dropout import Dropout, dropped
 from visavis.errors import InputError
 from visavis.models._base import ReactionModel
-from visavis.recipes import parsed
+from visavis.recipes import overlaid, parsed
 from visavis.recipes._schema import explain
 
 SCORED = ("FRCorr", "FRDist", "FRDiv", "FRVar", "FRDvs", "FRSyn")
@@ -76,9 +76,9 @@ def changed(model: ReactionModel[Any], changes: Sequence[str]) -> ReactionModel[
     if not changes:
         return model
     cls = type(model)
-    settings = {**_systems.settings(model)}
+    settings = _systems.settings(model)
     for change in changes:
-        settings |= parsed(change)
+        settings = overlaid(settings, parsed(change))
     try:
         config = TypeAdapter(cls.config_class).validate_python(settings)
     except ValidationError as error:

@@ -150,8 +150,9 @@ def notes(found: StudyResult) -> list[str]:
         f"with the preset {study.preset}; equal seed, data and steps.",
         "FRRea is taken on behaviour (docs/metrics.md), the paper's on rendered frames.",
     ]
-    if study.changes:
-        said.append(f"Every row with {', '.join(study.changes)}.")
+    if study.changes or study.steps:
+        capped = [f"at most {study.steps} steps a stage"] if study.steps else []
+        said.append(f"Every row with {', '.join([*study.changes, *capped])}.")
     missing = [n for n, m in found.rows.items() if m.row is None]
     if missing:
         said.append(f"Not made yet: {', '.join(missing)}.")
