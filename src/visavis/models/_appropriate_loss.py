@@ -51,8 +51,9 @@ def appropriate_terms(
         pose_weight: of the pose's squared error; the other weights stand above.
         share: of the real listeners' variety that two draws must have.
         coverage: adds the term "coverage".
-        by_group: squared errors count as AUs, valence and arousal, and expressions, a third each,
-            as they nearly do in FRDist, where valence and arousal count most.
+        by_group: squared errors and shortfalls of attributes count as AUs, valence and arousal, and
+            expressions, a third each. (In FRDist valence and arousal count most, and each group
+            is to vary.)
         only: bool [B, N], the targets that draws are compared with; all that are there by default.
             Variety is that of all.
 
@@ -70,8 +71,8 @@ def appropriate_terms(
     wanted, seen = attributes[:, None], mask[:, None]
     agreement = concordance(drawn, wanted, seen).nan_to_num(1.0).mean(-1)  # [B, K, N]
     squares = (drawn - wanted) ** 2
-    if by_group:
-        squares = torch.stack([x.mean(-1) for x in squares.split([15, 2, 8], dim=-1)], dim=-1)
+    groups = [15, 2, 8] if by_group else [25]
+    squares = torch.stack([x.mean(-1) for x in squares.split(groups, dim=-1)], dim=-1)
     error = (squares.mean(-1) * seen).sum(-1) / seen.sum(-1).clamp(min=1)
     costs = AGREEMENT * (1 - agreement) + ERROR * error
     cost, chosen = nearest(costs, there)
@@ -83,21 +84,22 @@ def appropriate_terms(
     motion = motion + velocity_error(
         draws["attributes"], attributes[rows, chosen], mask[rows, chosen]
     )
-    first = 15 if by_group else 0  # labels of AUs vary more than faces do
+    lacking = [
+        shortfall(drawn, wanted, batch.target_mask, share)
+        for drawn, wanted in zip(
+            draws["attributes"].split(groups, dim=-1),
+            attributes.split(groups, dim=-1),
+            strict=True,
+        )
+    ]
+    shapes = draws["coefficients"][..., :52], coefficients[..., :52]
     terms = {
         "attributes": cost.mean(),
         "blendshapes": ERROR * masked_mean(difference[..., :52], kept),
         "pose": pose_weight * masked_mean(difference[..., 52:], kept),
         "motion": MOTION * motion,
         "variety": VARIETY
-        * (
-            shortfall(
-                draws["attributes"][..., first:], attributes[..., first:], batch.target_mask, share
-            )
-            + shortfall(
-                draws["coefficients"][..., :52], coefficients[..., :52], batch.target_mask, share
-            )
-        ),
+        * (torch.stack(lacking).mean() + shortfall(*shapes, batch.target_mask, share)),
     }
     if coverage:
         weights = only.to(costs.dtype)
