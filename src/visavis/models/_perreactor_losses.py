@@ -7,6 +7,7 @@ rows of one batch, each judged by itself.
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -127,8 +128,7 @@ def realism_terms(model: PerReactor, batch: Batch, *, personal: bool) -> dict[st
     terms = {"critic": pair_of(config.adversarial, frames=True).critic(scores, fake)}
     if config.r1:
         terms["slope"] = config.r1 * gradient_penalty(critic, genuine)
-    right = 0.5 * ((scores > 0).float().mean() + (fake < 0).float().mean())
-    return terms | {"log/right": right}
+    return terms | {"log/over_made": _above(scores, fake)}
 
 
 def suits_terms(model: PerReactor, batch: Batch, *, personal: bool) -> dict[str, Tensor]:
@@ -205,8 +205,6 @@ def _anchor(
 ) -> dict[str, Tensor]:
     config = model.config
     if config.anchor == "appropriate":
-        from dataclasses import replace
-
         first = {n: x[:, :2] for n, x in draws.items()}
         kept = replace(batch, target_mask=there)
         return appropriate_terms(first, kept, pose_weight=config.pose_weight)
