@@ -30,6 +30,8 @@ from visavis.behaviour import Behaviour
 from visavis.models.reactface import ReactFace, ReactFaceConfig
 
 FRAMES, STEP, FPS = 750, 8, 25
+STEPS, WARM = 60, 34
+"""Steps of many conversations; the first fill the rings and are not counted."""
 SPECIFIED = 41.3
 """CPU seconds of the released step on each prefix of 30 s, by the specification."""
 
@@ -88,20 +90,20 @@ def beside_the_peer(model: ReactFace) -> None:
 def many(model: ReactFace, lanes: int, device: torch.device) -> None:
     """Conversations stepped as one batch, 8 frames each, all at the same point or not."""
     threads = torch.get_num_threads()
-    for kind, late in (("in step", 0), ("out of step", 3)):
+    for kind, apart in (("in step", 1), ("at 8 different frames of a window", STEP)):
         session = model.session(1)
         opened = [session.open(seed=i) for i in range(lanes)]
-        if late:  # a third of them are a few frames ahead
-            session.step({lane: speaker(late).to(device) for lane in opened[::3]})
+        for ahead in range(1, apart):
+            session.step({lane: speaker(ahead).to(device) for lane in opened[ahead::apart]})
         piece = speaker(STEP).to(device)
         times, cpu = [], []
-        for _ in range(40):
+        for _ in range(STEPS):
             began, spent = time.perf_counter(), time.process_time()
             ready = session.step(dict.fromkeys(opened, piece))
             _ = [float(r["rotation"][0, -1, 0]) for r in ready.values()]
             times.append(time.perf_counter() - began)
             cpu.append(time.process_time() - spent)
-        wall, spent = np.array(times[8:]), np.array(cpu[8:])
+        wall, spent = np.array(times[WARM:]), np.array(cpu[WARM:])
         heard = STEP / FPS
         print(
             f"{lanes} conversations {kind}, {device.type}, {threads} thread(s): a step "
@@ -109,7 +111,7 @@ def many(model: ReactFace, lanes: int, device: torch.device) -> None:
             f"{heard / np.median(wall):.1f} times real time; {1000 * spent.min():.0f} to "
             f"{1000 * np.median(spent):.0f} ms of CPU"
         )
-        if not late:
+        if apart == 1:
             state = sum(x.nbytes for x in session.snapshot(opened[0]).values())
             print(f"memory of a conversation: {state / 2**20:.2f} MiB (its snapshot)")
         del session

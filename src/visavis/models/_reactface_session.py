@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 
 
 class ReactFaceSession(WindowSession[Row]):
-    """Any number of frames a step; a stretch of frames is computed at once up to the next border
-    of a window of any of its lanes."""
+    """Any number of frames a step, as many at once as a window has."""
 
     stretches = True
     model: ReactFace
@@ -72,15 +71,20 @@ class ReactFaceSession(WindowSession[Row]):
         face, tail = model.face_tokens(speaker, lanes.tail())
         lanes.keep_tail(tail)
         speech = model.encode_speech(speaker)
-        parts, done, window = [], 0, model.config.window
-        while done < speaker.frames:
-            border = min(window - store.count[r.number] % window for r in rows)
-            stop = min(done + border, speaker.frames)
-            timing = lanes.timing(stop - done)
-            part = (face[:, done:stop], speech[:, done:stop])
-            parts.append(step.stretch(lanes, timing, *part))
-            lanes.move(stop - done)
-            done = stop
+        parts, window = [], model.config.window
+        for start in range(0, speaker.frames, window):
+            stop = min(start + window, speaker.frames)
+            whole = lanes.timing(stop - start)
+            heard = step.hear(lanes, whole, face[:, start:stop], speech[:, start:stop])
+            done = start
+            while done < stop:
+                border = min(window - store.count[r.number] % window for r in rows)
+                piece = min(border, stop - done)
+                timing = whole if piece == whole.frames else lanes.timing(piece, whole)
+                part = heard.part(whole.frames, done - start, done - start + piece)
+                parts.append(step.answer(lanes, timing, part))
+                lanes.move(piece)
+                done += piece
         made = torch.cat(parts, dim=1).unflatten(0, (len(rows), self.num_samples))
         channels = as_channels(model.coefficients(made))
         each = zip(*(x.unbind(0) for x in channels.values()), strict=True)

@@ -1,8 +1,9 @@
-"""One step of ReactFace's conversations, with weights packed (`visavis.nn.packed`).
+"""A step of ReactFace's conversations, with weights packed (`visavis.nn.packed`).
 
 The arithmetic is that of `_reactface_layers`, which whole clips and training run; the tests hold
-the two together. Letters: B conversations, K samples, N = B K rows, t new frames that lie in one
-window of each conversation, k speech ticks a frame. Activations are rows [N t, C].
+the two together. Letters: B conversations, K samples, N = B K rows, t new frames, k speech ticks a
+frame. A stretch of up to a window is heard at once, wherever the lanes stand in their windows, and
+answered in pieces that end where a window of any lane does. Activations are rows [N t, C].
 """
 
 from __future__ import annotations
@@ -25,14 +26,23 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class _Heard:
+class Heard:
     """What a stretch's frames see of the speaker: keys beside values, [B, S, 2 C] or wider."""
 
     speech: Tensor
     """[B, k S, ...]"""
     motion: Tensor
-    told: tuple[tuple[Tensor, Tensor], ...]
-    """Keys and values [B t, k, C] of each frame's own ticks, a layer that is aligned so."""
+    own_ticks: tuple[Tensor, Tensor] | None
+    """Keys and values [B t, k, C] of each frame's own ticks, for point-to-point alignment."""
+
+    def part(self, frames: int, start: int, stop: int) -> Heard:
+        """Of some of the stretch's t frames; what they see stays, with what comes after them."""
+        if self.own_ticks is None or stop - start == frames:
+            return self
+        keys, values = (
+            x.unflatten(0, (-1, frames))[:, start:stop].flatten(0, 1) for x in self.own_ticks
+        )
+        return Heard(self.speech, self.motion, (keys, values))
 
 
 class Step:
@@ -98,22 +108,13 @@ class Step:
 
     # ------------------------------------------------------------------ a stretch
 
-    def stretch(self, lanes: Lanes, timing: Timing, face: Tensor, speech: Tensor) -> Tensor:
-        """Face tokens [B, t, C] and speech tokens [B, t, k C] to standardised coefficients
-        [N, t, 58]; the rings of the lanes move on."""
-        frames, moment = face.shape[1], timing.moment
-        heard = self._hear(lanes, timing, face + moment.places, speech)
-        tokens = self._window_tokens(lanes, timing)
-        made = self._synchronised(lanes, timing, tokens.reshape(-1, self.width), heard)
-        self._remember(lanes, timing, made, heard)
-        return made.view(-1, frames, made.shape[1])
-
-    def _hear(self, lanes: Lanes, timing: Timing, face: Tensor, speech: Tensor) -> _Heard:
-        """SpeakFormer, and what the listener's modules read of it and of the speech."""
+    def hear(self, lanes: Lanes, timing: Timing, face: Tensor, speech: Tensor) -> Heard:
+        """Face tokens [B, t, C] and speech tokens [B, t, k C] through SpeakFormer, into the rings
+        of the lanes."""
         width, bias = self.width, timing.moment.frame
         spoken = self.speech(speech.reshape(-1, width))
         told = self._told(spoken[:, : self.told_width])
-        x = face.reshape(-1, width)
+        x = (face + timing.moment.places).reshape(-1, width)
         for i, layer in enumerate(self.speaker):
             all_three = layer.project(x)
             held = lanes.keep(f"shared/speaker_{i}", all_three[:, width:], timing)
@@ -124,11 +125,18 @@ class Step:
             else:
                 mixed = self._aligned(layer, x, told[i - 1])
             x = layer.after_cross(x, mixed)
-        return _Heard(
+        return Heard(
             lanes.keep("shared/speech", spoken[:, self.told_width :], timing),
             lanes.keep("shared/motion", self.motion(x), timing),
-            told,
+            told[-1] if self.pointwise else None,
         )
+
+    def answer(self, lanes: Lanes, timing: Timing, heard: Heard) -> Tensor:
+        """Frames that lie in one window of each lane: standardised coefficients [N, t, 58]."""
+        tokens = self._window_tokens(lanes, timing)
+        made = self._synchronised(lanes, timing, tokens.reshape(-1, self.width), heard)
+        self._remember(lanes, timing, made, heard)
+        return made.view(-1, timing.frames, made.shape[1])
 
     def _told(self, own: Tensor) -> tuple[tuple[Tensor, Tensor], ...]:
         """Projected ticks [B t k, ...] by frame; with one tick a frame keys do not matter."""
@@ -144,7 +152,7 @@ class Step:
             return told[1].reshape(-1, self.width)
         return attention_of_own(layer.query(x), *told, self.heads)
 
-    def _synchronised(self, lanes: Lanes, timing: Timing, x: Tensor, heard: _Heard) -> Tensor:
+    def _synchronised(self, lanes: Lanes, timing: Timing, x: Tensor, heard: Heard) -> Tensor:
         """VIM, then MIM, on decoded tokens [N t, C]: standardised coefficients [N t, 58]."""
         width, moment = self.width, timing.moment
         if self.visual is not None:
@@ -154,8 +162,8 @@ class Step:
             x = self.visual.after_cross(x, mixed)
         if self.modality is not None:
             x = self._own_past("modality", self.modality, x, lanes, timing)
-            if self.pointwise:
-                keys, values = (self._each(part, lanes, timing) for part in heard.told[-1])
+            if heard.own_ticks is not None:
+                keys, values = (self._each(part, lanes, timing) for part in heard.own_ticks)
                 mixed = self._aligned(self.modality, x, (keys, values))
             else:
                 seen = heard.speech[..., 2 * width :]
@@ -181,7 +189,7 @@ class Step:
         mixed = attention(all_three[:, : self.width], held, self.heads, bias)
         return layer.after_self(x, mixed)
 
-    def _remember(self, lanes: Lanes, timing: Timing, made: Tensor, heard: _Heard) -> None:
+    def _remember(self, lanes: Lanes, timing: Timing, made: Tensor, heard: Heard) -> None:
         """Own frames that were just made, [N t, 58], into the interaction encoder's past."""
         moment, width = timing.moment, self.width
         x = self.own(made).view(-1, timing.frames, width) + timing.mine.places

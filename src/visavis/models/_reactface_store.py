@@ -45,7 +45,7 @@ class Timing:
     """The same for each sample of each lane."""
     moment: Moment
     mine: Moment
-    """`moment` for each sample's own rows."""
+    """The same over what is held of each sample's own past."""
 
 
 class Store:
@@ -176,34 +176,41 @@ class Lanes:
         rows = len(self.numbers) * (self.samples if own else 1)
         return place.write(self.ring(name), new.view(rows, -1, width))
 
-    def timing(self, frames: int) -> Timing:
-        """Of the lanes' next frames."""
+    def timing(self, frames: int, within: Timing | None = None) -> Timing:
+        """Of the lanes' next frames.
+
+        Args:
+            within: of the stretch that was heard already and that these frames are a part of.
+        """
         store, rate, counts = self.store, self.store.model.rate, self.counts
-        ticks = [rate * count for count in counts]
-        places = {
-            "frame": self._place(counts, frames, "frame", 1),
-            "tick": self._place(ticks, rate * frames, "tick", 1),
-        }
-        own = places
-        if self.samples > 1:
-            own = {"frame": self._place(counts, frames, "frame", self.samples)}
-        own = own | {"past": self._place(counts, frames, "past", self.samples)}
-        key: tuple[int, ...] | None = None
-        if places["frame"].alike and counts[0] >= max(store.sizes["frame"], store.sizes["past"]):
-            cycles = (store.sizes["frame"], store.sizes["past"], store.model.config.period)
-            key = (frames, *(counts[0] % cycle for cycle in cycles))
-            if key in store.timings:
-                return Timing(frames, places, own, *store.timings[key])
+        frame = self._place(counts, frames, "frame", 1)
         past = self._place(counts, frames, "past", 1)
-        moment = store.model.moment(
-            places["frame"].queries, places["frame"].held, places["tick"].held, past.held
-        )
-        mine = moment.rows(self.samples)
+        own = {"frame": frame, "past": past}
+        if self.samples > 1:
+            own = {unit: self._place(counts, frames, unit, self.samples) for unit in own}
+        if within is None:
+            ticks = [rate * count for count in counts]
+            shared = {"frame": frame, "tick": self._place(ticks, rate * frames, "tick", 1)}
+        else:
+            shared = dict(within.places)
+        key: tuple[int, ...] | None = None
+        if frame.alike and counts[0] >= max(store.sizes["frame"], store.sizes["past"]):
+            cycles = (store.sizes["frame"], store.sizes["past"], store.model.config.period)
+            heard = () if within is None else (shared["frame"].ends % store.sizes["frame"],)
+            key = (frames, *(counts[0] % cycle for cycle in cycles), *heard)
+            if key in store.timings:
+                return Timing(frames, shared, own, *store.timings[key])
+        held, ticks_held = shared["frame"].held, shared["tick"].held
+        moment = store.model.moment(frame.queries, held, ticks_held, past.held)
+        mine = moment
+        if within is not None:
+            mine = store.model.moment(frame.queries, frame.held, ticks_held, past.held)
+        mine = mine.rows(self.samples)
         if key is not None:
             store.timings[key] = moment, mine
             if len(store.timings) > _KEPT:
                 store.timings.popitem(last=False)
-        return Timing(frames, places, own, moment, mine)
+        return Timing(frames, shared, own, moment, mine)
 
     def looking_back(self) -> tuple[Place, Tensor]:
         """Where the rings of the interaction encoder stand before the next frame, and the bias

@@ -74,6 +74,8 @@ class Place:
         self._spare, self._device = spare, device
         self.alike = len(set(counts)) == 1
         """Whether all rows stand at the same token."""
+        self.ends = counts[0] + tokens
+        """Tokens that the first row has seen then."""
         first = counts[0] % size
         self.slice = slice(first, first + tokens) if self.alike and first + tokens <= size else None
         """The slots, where they are one stretch for all rows."""
