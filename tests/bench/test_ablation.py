@@ -6,6 +6,7 @@ import csv
 import fcntl
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 
 from tests.cli.commands import visavis
 from visavis.bench.ablation import names, opened, read, result
-from visavis.bench.ablation._plan import Study
+from visavis.bench.ablation._plan import RowPlan, Study
 from visavis.bench.ablation._result import Number, difference, verdict
 from visavis.bench.ablation._work import locked
 from visavis.errors import InputError
@@ -179,6 +180,30 @@ def test_a_score_that_is_no_mean_has_the_jackknife_s_interval() -> None:
     assert (found.value, found.low, found.high) == pytest.approx((3.5, 3.5 - reach, 3.5 + reach))
 
 
+def test_a_personal_row_is_answered_as_its_own_listener_would(tmp_path: Path) -> None:
+    """Each clip's listener is known from another clip: the answers are those of that persona."""
+    from visavis import recipes
+    from visavis.bench._clips import gather, pick
+    from visavis.bench.ablation._row import listeners_of
+    from visavis.corpora import SimulatedDyads
+
+    corpus = SimulatedDyads("test", size=42, frames=60, audio=False)
+    changes = ["model.width=16", "model.critics=[]", 'model.modalities=["face"]']
+    model = recipes.build(recipes.read("perreactor", preset="laptop", changes=changes))
+    clips = gather(corpus, pick(corpus, scripts=2, dyads=1), tmp_path)
+    plan = RowPlan(label="personal", history=40)
+    listeners = listeners_of(model, clips, plan)
+    assert listeners is not None and listeners_of(model, clips, RowPlan(label="generic")) is None
+    both = listeners([0, 1])
+    past = corpus.listener(corpus[clips.place(1)].history[0]).window(0, 40)
+    alone = model.persona(past).embedding
+    np.testing.assert_allclose(both.embedding[1], alone, atol=1e-6)
+    assert float((both.embedding[0] - alone).abs().max()) > 1e-4
+    other = listeners_of(model, clips, replace(plan, history_clip=1))
+    assert other is not None
+    assert float((other([1]).embedding[0] - alone).abs().max()) > 1e-4
+
+
 # ---------------------------------------------------------------------- files
 
 
@@ -248,6 +273,7 @@ def changed(tmp_path: Path, *pairs: tuple[str, str]) -> Path:
         ("model.kl_weight", "trainng.steps", "there is no such key"),
         ('system = "gt"', 'system = "gtt"', "row gt: no row 'gtt'"),
         ('system = "gt"', 'system = "gt"\ndraws = 1', "nothing changes it"),
+        ("draws = 7", "history = 40", "row redrawn: trans_vae is not personal"),
         ("speech = 1.0", "speach = 1.0", "no modality or rate 'speach'"),
         ("notes = [", "nots = [", "nots: there is no such key, did you mean 'notes'"),
         ('again = "again"', 'again = "agan"', "no row 'agan'"),

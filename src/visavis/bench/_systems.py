@@ -15,6 +15,7 @@ from visavis.behaviour import Behaviour
 from visavis.bench._clips import Clips, Real, aligned
 from visavis.channels import GROUPS
 from visavis.corpora._base import Oracle
+from visavis.dyad import Persona
 from visavis.errors import InputError, MissingChannel
 from visavis.features.attributes import complete
 
@@ -26,6 +27,8 @@ Kind = Literal["real", "naive", "oracle", "model"]
 Draw = Callable[[Sequence[int]], list[Real]]
 Speaker = Callable[[int, Behaviour], Behaviour]
 """Number of a clip and its speaker -> the speaker as the model gets it."""
+Listeners = Callable[[Sequence[int]], Persona]
+"""Numbers of clips -> who listens in them, one persona with an embedding [B, D]."""
 
 LABELS: Mapping[str, str] = {
     "gt": "GT",
@@ -152,11 +155,13 @@ def of_model(
     kind: Kind = "model",
     about: Mapping[str, Any] | None = None,
     speaker: Speaker | None = None,
+    listeners: Listeners | None = None,
 ) -> System:
     """A model that answers each clip with the seed `seed` + its place in the split.
 
     Args:
         speaker: changes what the model is told of a speaker; scores know the whole one.
+        listeners: who listens, for a personal model; nobody in particular without.
 
     Raises:
         MissingChannel: the corpus's speakers lack what the model reads; the text names the
@@ -177,7 +182,9 @@ def of_model(
         told = [p if speaker is None else speaker(n, p) for n, p in people]
         speakers = Behaviour.stack([p.select(*_kept(model, first)) for p in told])
         seeds = torch.tensor([seed + clips.place(n) for n in numbers])
-        made = complete(model.generate(speakers, samples, seeds=seeds)).pack("attributes")
+        persona = None if listeners is None else listeners(numbers)
+        answers = model.generate(speakers, samples, seeds=seeds, persona=persona)
+        made = complete(answers).pack("attributes")
         lengths = [len(clips.heard[clips.ids[n]]) for n in numbers]
         return [_checked(m[:, :t], model.name) for m, t in zip(made, lengths, strict=True)]
 

@@ -59,7 +59,8 @@ def _what(study: Study, row: RowPlan) -> str:
         return f"the bench's {row.system}"
     lost = [f"lost.{k}={v:g}" for k, v in row.lost.items()]
     draws = [f"draws={row.draws}"] if row.draws else []
-    words = [study.preset_of(row), *row.changes, *row.at_test, *lost, *draws]
+    past = [] if row.history is None else [f"history={row.history} of clip {row.history_clip}"]
+    words = [study.preset_of(row), *row.changes, *row.at_test, *lost, *draws, *past]
     return " ".join([*([row.recipe] if row.recipe else []), *words])
 
 

@@ -27,6 +27,7 @@ __all__ = [
     "TrainingRecipe",
     "build",
     "model_files",
+    "model_type",
     "names",
     "new_model",
     "overlaid",
@@ -180,18 +181,27 @@ def new_model(kind: str, settings: Mapping[str, Any]) -> Any:
     Raises:
         InputError: no such file, or settings that its configuration does not know.
     """
-    from visavis.models._base import model_class
-
-    kinds = model_files()
-    if kind not in kinds:
-        raise InputError(f"there is no model {kind!r}. {nearest(kind, kinds)}")
-    cls = model_class(import_module(f"visavis.models.{kind}"))
+    cls = model_type(kind)
     try:
         config = TypeAdapter(cls.config_class).validate_python(dict(settings))
     except ValidationError as error:
         known = cls.config_class.__dataclass_fields__
         raise InputError(f"settings of {kind} are not valid. {explain(error, known)}") from error
     return cls(config)
+
+
+def model_type(kind: str) -> Any:
+    """The class of the file `visavis/models/<kind>.py`.
+
+    Raises:
+        InputError: no such file.
+    """
+    from visavis.models._base import model_class
+
+    kinds = model_files()
+    if kind not in kinds:
+        raise InputError(f"there is no model {kind!r}. {nearest(kind, kinds)}")
+    return model_class(import_module(f"visavis.models.{kind}"))
 
 
 def model_files() -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from visavis import recipes
@@ -55,6 +55,11 @@ class RowPlan:
     """What the speaker loses when it is answered, as `visavis.corpora.Dropout` has it."""
     draws: int = 0
     """Added to the seed of the draws."""
+    history: int | None = Field(default=None, gt=0)
+    """Frames of the listener in another clip, from which a personal model knows them."""
+    history_clip: int = Field(default=0, ge=0)
+    """Which of the listener's other clips, in the corpus's order; round again where there are
+    fewer."""
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
@@ -237,7 +242,9 @@ def _check_row(study: Study, key: str, row: RowPlan) -> None:
             raise InputError(f"row {key} is the bench's {row.system!r}; nothing changes it.")
         return
     Dropout.of(row.lost)
-    study.resolved(row)
+    kind = study.resolved(row).model
+    if row.history is not None and not recipes.model_type(kind).personal:
+        raise InputError(f"row {key}: {kind} is not personal; leave `history` out.")
 
 
 def _check_table(study: Study, table: TablePlan) -> None:

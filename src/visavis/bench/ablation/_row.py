@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from pydantic import TypeAdapter, ValidationError
+from torch import Tensor
 
 from visavis import pretrained
 from visavis.behaviour import Behaviour
@@ -21,6 +23,7 @@ from visavis.bench._rows import lacking as lacking_of
 from visavis.bench._systems import System
 from visavis.bench.ablation._plan import RowPlan
 from visavis.corpora._dropout import Dropout, dropped
+from visavis.dyad import Persona
 from visavis.errors import InputError
 from visavis.models._base import ReactionModel
 from visavis.recipes import overlaid, parsed
@@ -50,8 +53,10 @@ def _trained(bench: Bench, plan: RowPlan, run: Path) -> System:
     model = changed(pretrained.load(run), plan.at_test)
     losing = losses(bench.clips, plan.lost, bench.seed) if plan.lost else None
     extra = {"lost": dict(plan.lost), "draws": plan.draws}
+    if plan.history is not None:
+        extra |= {"history": plan.history, "history_clip": plan.history_clip}
     suffix = ""
-    if plan.lost or plan.draws:
+    if plan.lost or plan.draws or plan.history:
         mark = hashlib.sha256(json.dumps(extra, sort_keys=True).encode())
         suffix = f"-{mark.hexdigest()[:6]}"
     return _systems.of_model(
@@ -63,6 +68,7 @@ def _trained(bench: Bench, plan: RowPlan, run: Path) -> System:
         label=plan.label,
         about={"source": str(run.resolve()), **extra},
         speaker=losing,
+        listeners=listeners_of(model, bench.clips, plan),
     )
 
 
@@ -94,6 +100,32 @@ def changed(model: ReactionModel[Any], changes: Sequence[str]) -> ReactionModel[
         ) from error
     again.name, again.trained = model.name, model.trained
     return again.eval()
+
+
+def listeners_of(
+    model: ReactionModel[Any], clips: Clips, plan: RowPlan
+) -> _systems.Listeners | None:
+    """Personas of the clips' own listeners, from the first frames of another clip of each; None
+    for a row without history.
+
+    Raises:
+        InputError: (when asked) a listener is in no other clip.
+    """
+    if plan.history is None:
+        return None
+    frames, which = plan.history, plan.history_clip
+
+    def persona(number: int) -> Tensor:
+        dyad = clips.corpus[clips.place(number)]
+        if not dyad.history:
+            raise InputError(f"the listener of {dyad.id} is in no other clip; there is no history.")
+        past = clips.corpus.listener(dyad.history[which % len(dyad.history)])
+        return model.persona(past.window(0, min(frames, past.frames))).embedding
+
+    def listeners(numbers: Sequence[int]) -> Persona:
+        return Persona(model.name, torch.stack([persona(n) for n in numbers]))
+
+    return listeners
 
 
 def losses(clips: Clips, lost: Mapping[str, float], seed: int) -> _systems.Speaker:
