@@ -48,7 +48,7 @@ def draw(
     _text(
         sheet,
         (_LEFT, 48),
-        "down: the reaction's time, across: the speaker's; grey: not seen. Each row sums to 1.",
+        "down: the reaction's time, across: the speaker's; a row sums to 1 over its past; grey: unseen",
         14,
         _SOFT,
     )
