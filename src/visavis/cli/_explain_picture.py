@@ -45,13 +45,8 @@ def draw(
     tall = _TOP + len(maps) * (_LARGE + _ROW)
     sheet = Image.new("RGB", (wide, tall), (255, 255, 255))
     _text(sheet, (_LEFT, 18), title, 21, _INK)
-    _text(
-        sheet,
-        (_LEFT, 48),
-        "down: the reaction's time, across: the speaker's; a row sums to 1 over its past; grey: unseen",
-        14,
-        _SOFT,
-    )
+    about = "down: the reaction's time; across: the speaker's; a row sums to 1 over all of its past"
+    _text(sheet, (_LEFT, 48), f"{about}; grey: not seen", 14, _SOFT)
     for i, (caption, weights) in enumerate(maps.items()):
         _module(sheet, weights, _TOP + i * (_LARGE + _ROW), caption, start_s, fps)
     with atomic_path(path) as temporary:
