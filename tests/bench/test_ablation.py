@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from tests.cli.commands import visavis
+from visavis.bench._plots import axis
 from visavis.bench.ablation import names, opened, read, result
 from visavis.bench.ablation._plan import RowPlan, Study
 from visavis.bench.ablation._result import Number, difference, verdict
@@ -136,7 +137,7 @@ def test_differences_are_paired_and_claims_judged(made: Path) -> None:
         ("<", 0.0, 0.0, "no difference"),
         ("=", -1.0, 2.0, "moves as the paper says"),
         ("=", 0.0, 0.0, "moves as the paper says"),
-        ("=", 1.0, 2.0, "the other way"),
+        ("=", 1.0, 2.0, "a difference"),
         ("<", None, None, "not defined"),
     ],
 )
@@ -245,6 +246,14 @@ def test_the_page_is_whole_draws_every_difference_and_needs_no_network(made: Pat
     less = [t["differences"] for t in table(made)["tables"]]
     assert text.count("<circle") == sum(len(of) for t in less for of in t.values())
     assert "http" not in text and "&lt; full" in text
+
+
+@pytest.mark.parametrize("values", [[0.0], [0.0, -3e-7], [0.2, 0.71], [-1e5, 2.0]])
+def test_an_axis_holds_its_values_and_zero(values: list[float]) -> None:
+    low, high, ticks = axis(values, 3)
+    assert low < high and low <= min(0.0, *values) and high >= max(0.0, *values)
+    assert 0.0 in [pytest.approx(t, abs=1e-12 * (high - low)) for t in ticks]
+    assert 2 <= len(ticks) <= 6
 
 
 # ---------------------------------------------------------------------- mistakes

@@ -85,7 +85,8 @@ def _span(results: Results, row: Row, score: str) -> tuple[float, float, float]:
 def axis(values: Sequence[float], most: int = 5) -> tuple[float, float, list[float]]:
     """Ends that hold all values and 0, and about `most` round ticks between them."""
     low, high = min(0.0, *values), max(0.0, *values)
-    width = high - low or 1.0
+    high = high if high > low else 1.0  # all are 0
+    width = high - low
     step = 10 ** math.floor(math.log10(width / 4))
     step *= next(m for m in (1, 2, 5, 10, 20) if width / (m * step) <= most)
     first, last = math.floor(low / step + 1e-6), math.ceil(high / step - 1e-6)

@@ -18,7 +18,7 @@ from visavis.bench.ablation._plan import Claim, Study, TablePlan
 from visavis.bench.ablation._work import At, Made, found, stamp_of
 from visavis.metrics.intervals import bootstrap
 
-Verdict = Literal["moves as the paper says", "the other way", "no difference", "not made yet",
+Verdict = Literal["moves as the paper says", "the other way", "no difference", "a difference", "not made yet",
                   "not defined"]  # fmt: skip
 LEVEL = 0.95
 _EXACT = 1e-9
@@ -205,7 +205,7 @@ def verdict(sign: str, less: Number | None) -> Verdict:
         return "not defined"
     above, below = less.low > _EXACT, less.high < -_EXACT
     if sign == "=":
-        return "the other way" if above or below else "moves as the paper says"
+        return "a difference" if above or below else "moves as the paper says"
     if not above and not below:
         return "no difference"
     return "moves as the paper says" if above == (sign == ">") else "the other way"
