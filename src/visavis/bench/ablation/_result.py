@@ -18,8 +18,14 @@ from visavis.bench.ablation._plan import Claim, Study, TablePlan
 from visavis.bench.ablation._work import At, Made, found, stamp_of
 from visavis.metrics.intervals import bootstrap
 
-Verdict = Literal["moves as the paper says", "the other way", "no difference", "a difference", "not made yet",
-                  "not defined"]  # fmt: skip
+Verdict = Literal[
+    "moves as the paper says",
+    "the other way",
+    "no difference",
+    "a difference",
+    "not made yet",
+    "not defined",
+]
 LEVEL = 0.95
 _EXACT = 1e-9
 """What two rows may differ by and still be the same: scores are sums of 32-bit numbers."""
