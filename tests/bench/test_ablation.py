@@ -311,6 +311,7 @@ def test_fewer_steps_lengthen_no_stage(tmp_path: Path) -> None:
         ((STUDY, "--table", "9"), "no table '9'; it has 3, 4"),
         ((STUDY, "--only", "ful"), "Did you mean 'full'"),
         ((STUDY, "--set", "corpus.train_szie=1"), "'train_size'"),
+        ((STUDY, "--set", "model.widht=8"), "did you mean 'width'"),
         ((), "name a study"),
     ],
 )

@@ -26,8 +26,8 @@ __all__ = [
     "StageRecipe",
     "TrainingRecipe",
     "build",
+    "configured",
     "model_files",
-    "model_type",
     "names",
     "new_model",
     "overlaid",
@@ -181,27 +181,27 @@ def new_model(kind: str, settings: Mapping[str, Any]) -> Any:
     Raises:
         InputError: no such file, or settings that its configuration does not know.
     """
-    cls = model_type(kind)
-    try:
-        config = TypeAdapter(cls.config_class).validate_python(dict(settings))
-    except ValidationError as error:
-        known = cls.config_class.__dataclass_fields__
-        raise InputError(f"settings of {kind} are not valid. {explain(error, known)}") from error
+    cls, config = configured(kind, settings)
     return cls(config)
 
 
-def model_type(kind: str) -> Any:
-    """The class of the file `visavis/models/<kind>.py`.
+def configured(kind: str, settings: Mapping[str, Any]) -> tuple[Any, Any]:
+    """The class and the checked configuration of `new_model`, which builds it.
 
     Raises:
-        InputError: no such file.
+        InputError: as `new_model`.
     """
     from visavis.models._base import model_class
 
     kinds = model_files()
     if kind not in kinds:
         raise InputError(f"there is no model {kind!r}. {nearest(kind, kinds)}")
-    return model_class(import_module(f"visavis.models.{kind}"))
+    cls = model_class(import_module(f"visavis.models.{kind}"))
+    try:
+        return cls, TypeAdapter(cls.config_class).validate_python(dict(settings))
+    except ValidationError as error:
+        known = cls.config_class.__dataclass_fields__
+        raise InputError(f"settings of {kind} are not valid. {explain(error, known)}") from error
 
 
 def model_files() -> tuple[str, ...]:

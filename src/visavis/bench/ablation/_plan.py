@@ -242,9 +242,10 @@ def _check_row(study: Study, key: str, row: RowPlan) -> None:
             raise InputError(f"row {key} is the bench's {row.system!r}; nothing changes it.")
         return
     Dropout.of(row.lost)
-    kind = study.resolved(row).model
-    if row.history is not None and not recipes.model_type(kind).personal:
-        raise InputError(f"row {key}: {kind} is not personal; leave `history` out.")
+    recipe = study.resolved(row)
+    kind, _ = recipes.configured(recipe.model, recipe.settings)
+    if row.history is not None and not kind.personal:
+        raise InputError(f"row {key}: {recipe.model} is not personal; leave `history` out.")
 
 
 def _check_table(study: Study, table: TablePlan) -> None:
