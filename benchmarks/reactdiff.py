@@ -34,7 +34,7 @@ from visavis.nn.unet1d import UNet1d
 FRAMES, SAMPLES, STEPS, SPECIFIED = 750, 10, 20, 1365.0
 PLAIN = (
     "model.guess=false",
-    "model.transformer.positions=none",
+    "model.transformer.positions=off",
     "model.transformer.activations=false",
     "model.diffusion.overlap=0",
     "model.diffusion.sampler=ddim",

@@ -27,7 +27,7 @@ class PublishedReactDiff(nn.Module):
         super().__init__()
         spec = ours.config.transformer
         assert ours.denoiser is not None and ours.turn is None
-        assert spec.positions == "none" and ours.config.diffusion.overlap == 0
+        assert spec.positions == "off" and ours.config.diffusion.overlap == 0
         self.ours = ours
         encoder = ours.encoder
         blocks = [

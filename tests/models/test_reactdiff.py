@@ -102,7 +102,7 @@ def test_offline_equals_the_published_layout() -> None:
     """Stock layers, a sample a pass, the speaker encoded anew; normalised correctly. (To 1e-4: the
     first step multiplies rounding by 406, specification 1.5.)"""
     model = made(
-        transformer={"positions": "none", "activations": False},
+        transformer={"positions": "off", "activations": False},
         denoiser={**LIVELY, "multipliers": (1, 2, 2)},
         diffusion={"overlap": 0, "prediction": "epsilon"},
     )
@@ -202,7 +202,7 @@ def shuffled(positions: str) -> tuple[Tensor, Tensor]:
 
 
 def test_without_positions_a_shuffled_clip_gives_shuffled_reactions() -> None:
-    torch.testing.assert_close(*shuffled("none"), **CLOSE)
+    torch.testing.assert_close(*shuffled("off"), **CLOSE)
 
 
 def test_with_positions_it_does_not() -> None:

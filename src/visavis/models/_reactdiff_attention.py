@@ -102,7 +102,7 @@ def _banded(
 ) -> Tensor:
     """[heads, frames, before + frames], of frames that see `span` frames up to themselves."""
     bias = decay(heads, frames, before + frames, causal=True, like=like)
-    if positions == "none":
+    if positions == "off":
         bias = torch.where(bias.isinf(), bias, 0.0)
     place = torch.arange(before + frames, device=like.device)
     lag = place[before:, None] - place

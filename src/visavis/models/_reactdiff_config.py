@@ -39,8 +39,8 @@ class TransformerSpec:
     """Rounds of cross-attention."""
     dropout: float = Field(default=0.1, ge=0, lt=1)
     """Of the decoder."""
-    positions: Literal["none", "decay"] = "decay"
-    """Ours: what lies nearer in time weighs more, head by head. Published: none, and so a shuffled
+    positions: Literal["off", "decay"] = "decay"
+    """Ours: what lies nearer in time weighs more, head by head. Published: off, and so a shuffled
     clip gives shuffled latents."""
     activations: bool = True
     """Ours: attributes as probabilities, tanh and shares. Published: raw numbers."""
