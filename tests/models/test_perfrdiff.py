@@ -257,3 +257,24 @@ def test_learning_persons_without_histories_says_what_to_set() -> None:
 def test_settings_that_do_not_fit_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         PerFRDiffConfig(**{**SMALL, **settings})
+
+
+# ---------------------------------------------------------------------- the published layout
+
+
+def test_sampling_equals_the_published_layout() -> None:
+    """Stock layers that read the whole memory at every step, one reaction a run."""
+    from benchmarks.peers.perfrdiff import PublishedPerFRDiff
+
+    model = made(guidance=3.0)
+    seen = torch.randn(1, 4, 10, model.numbers)
+    seeds = torch.tensor([3])
+    published = PublishedPerFRDiff(model)
+    with torch.no_grad():
+        ours = model.sample(seen, seeds, 2, 0, {})
+        noise = torch.stack(
+            [model.draw(seeds, 2, "perfrdiff/window", i, (10, 25))[0] for i in range(4)]
+        )
+        for k in range(2):
+            theirs = published.sample(seen[0], noise[:, k])
+            torch.testing.assert_close(ours[0, k], theirs.flatten(0, 1), **CLOSE)

@@ -486,3 +486,34 @@ def test_one_modality_alone_is_read(modality: Any) -> None:
     speaker = person(30)
     dropped = speaker.drop(*other)
     assert torch.equal(model.generate(speaker, 1).pack(), model.generate(dropped, 1).pack())
+
+
+# ---------------------------------------------------------------------- the published layout
+
+
+@pytest.mark.parametrize("frames", [1, 51, 131])
+def test_the_personal_generator_equals_the_published_layout(frames: int) -> None:
+    """Ten passes of stock layers, the pairs of segments one after another."""
+    from benchmarks.peers.perreactor import PublishedPerReactor, sequence
+    from visavis.models.trans_vae import as_channels
+    from visavis.nn.gaussian import Gaussian
+
+    model = made(beta=0.7)
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=0.25)
+    features, history, noise = (
+        torch.randn(2, frames, 16),
+        torch.rand(2, 40, 25),
+        torch.randn(2, 3, 16),
+    )
+    with torch.no_grad():
+        found = model.predict(features)
+        latent = Gaussian(found.mean[:, None], found.log_variance[:, None]).at(noise)
+        pattern = model.pattern(history)
+        ours = sequence(as_channels(model.decode(features, latent, pattern)))
+        published = PublishedPerReactor(model)
+        torch.testing.assert_close(published.style(history), pattern, **CLOSE)
+        for k in range(3):
+            theirs = published.personal(features, history, noise[:, k])
+            theirs[..., :52] = theirs[..., :52].clamp(0, 1)
+            torch.testing.assert_close(ours[:, k], theirs, atol=1e-4, rtol=1e-4)
