@@ -74,21 +74,42 @@ class ReactFaceSession(WindowSession[Row]):
         parts, window = [], model.config.window
         for start in range(0, speaker.frames, window):
             stop = min(start + window, speaker.frames)
-            whole = lanes.timing(stop - start)
-            heard = step.hear(lanes, whole, face[:, start:stop], speech[:, start:stop])
-            done = start
-            while done < stop:
-                border = min(window - store.count[r.number] % window for r in rows)
-                piece = min(border, stop - done)
-                timing = whole if piece == whole.frames else lanes.timing(piece, whole)
-                part = heard.part(whole.frames, done - start, done - start + piece)
-                parts.append(step.answer(lanes, timing, part))
-                lanes.move(piece)
-                done += piece
-        made = torch.cat(parts, dim=1).unflatten(0, (len(rows), self.num_samples))
+            parts.append(_stretch(step, lanes, face[:, start:stop], speech[:, start:stop]))
+        made = torch.cat(parts, dim=2)
         channels = as_channels(model.coefficients(made))
         each = zip(*(x.unbind(0) for x in channels.values()), strict=True)
         return rows, [dict(zip(channels, values, strict=True)) for values in each]
+
+
+def _stretch(step: Step, lanes: Lanes, face: Tensor, speech: Tensor) -> Tensor:
+    """Up to a window of frames: standardised coefficients [B, K, t, 58].
+
+    They are heard at once. A border between two windows of a lane lies in them once at most, so
+    they are answered in two goes, each lane up to its border and then on. What a shorter lane
+    computes for the longest is not moved on over: it is written where nothing can be seen, and the
+    real frames come to lie there.
+    """
+    window, size = lanes.store.model.config.window, face.shape[1]
+    whole = lanes.timing(size)
+    heard = step.hear(lanes, whole, face, speech)
+    first = [min(window - count % window, size) for count in lanes.counts]
+    if min(first) == size:
+        made = step.answer(lanes, whole, heard, first)
+        lanes.move(first)
+        return made
+    out: Tensor | None = None
+    for begun, lengths in (([0] * len(first), first), (first, [size - n for n in first])):
+        timing = lanes.timing(max(lengths), whole)
+        made = step.answer(lanes, timing, heard.part(size, begun, timing.frames), lengths)
+        lanes.move(lengths)
+        # frame f of a lane is the (f - begun)th of this go
+        frames = torch.arange(size, device=made.device)
+        places = frames - torch.tensor(begun, device=made.device)[:, None]
+        index = places.clamp(0, timing.frames - 1)[:, None, :, None]
+        made = made.gather(2, index.expand(*made.shape[:2], -1, made.shape[3]))
+        out = made if out is None else torch.where(places[:, None, :, None] < 0, out, made)
+    assert out is not None
+    return out
 
 
 _PACKED: WeakKeyDictionary[ReactFace, tuple[tuple[int, int], Step]] = WeakKeyDictionary()

@@ -2,12 +2,12 @@
 
 The arithmetic is that of `_reactface_layers`, which whole clips and training run; the tests hold
 the two together. Letters: B conversations, K samples, N = B K rows, t new frames, k speech ticks a
-frame. A stretch of up to a window is heard at once, wherever the lanes stand in their windows, and
-answered in pieces that end where a window of any lane does. Activations are rows [N t, C].
+frame. Activations are rows [N t, C].
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -35,12 +35,17 @@ class Heard:
     own_ticks: tuple[Tensor, Tensor] | None
     """Keys and values [B t, k, C] of each frame's own ticks, for point-to-point alignment."""
 
-    def part(self, frames: int, start: int, stop: int) -> Heard:
-        """Of some of the stretch's t frames; what they see stays, with what comes after them."""
-        if self.own_ticks is None or stop - start == frames:
+    def part(self, size: int, begun: Sequence[int], frames: int) -> Heard:
+        """Of `frames` of the stretch's `size`, each lane's from `begun` on; what they see stays,
+        with what comes after them."""
+        if self.own_ticks is None:
             return self
+        device = self.motion.device
+        places = torch.tensor(begun, device=device)[:, None] + torch.arange(frames, device=device)
+        index = places.clamp(max=size - 1)[:, :, None, None]
         keys, values = (
-            x.unflatten(0, (-1, frames))[:, start:stop].flatten(0, 1) for x in self.own_ticks
+            x.unflatten(0, (-1, size)).gather(1, index.expand(-1, -1, *x.shape[1:])).flatten(0, 1)
+            for x in self.own_ticks
         )
         return Heard(self.speech, self.motion, (keys, values))
 
@@ -131,12 +136,13 @@ class Step:
             told[-1] if self.pointwise else None,
         )
 
-    def answer(self, lanes: Lanes, timing: Timing, heard: Heard) -> Tensor:
-        """Frames that lie in one window of each lane: standardised coefficients [N, t, 58]."""
-        tokens = self._window_tokens(lanes, timing)
+    def answer(self, lanes: Lanes, timing: Timing, heard: Heard, lengths: Sequence[int]) -> Tensor:
+        """Frames that lie in one window of each lane: standardised coefficients [B, K, t, 58], of
+        which `lengths` count."""
+        tokens = self._window_tokens(lanes, timing, lengths)
         made = self._synchronised(lanes, timing, tokens.reshape(-1, self.width), heard)
         self._remember(lanes, timing, made, heard)
-        return made.view(-1, timing.frames, made.shape[1])
+        return made.view(-1, lanes.samples, timing.frames, made.shape[1])
 
     def _told(self, own: Tensor) -> tuple[tuple[Tensor, Tensor], ...]:
         """Projected ticks [B t k, ...] by frame; with one tick a frame keys do not matter."""
@@ -209,18 +215,20 @@ class Step:
 
     # ------------------------------------------------------------------ a window
 
-    def _window_tokens(self, lanes: Lanes, timing: Timing) -> Tensor:
-        """Decoded tokens of the frames, [N, t, C]; lanes at a border get their window's first."""
-        window = self.window
-        begins = [i for i, count in enumerate(lanes.counts) if count % window == 0]
+    def _window_tokens(self, lanes: Lanes, timing: Timing, lengths: Sequence[int]) -> Tensor:
+        """Decoded tokens of the frames, [N, t, C]; lanes that go on over a border get their
+        window's first."""
+        window, counts = self.window, lanes.counts
+        begins = [i for i, n in enumerate(lengths) if n and counts[i] % window == 0]
         if begins:
             self._begin_window(lanes.some(begins))
         whole = lanes.read("tokens").flatten(0, 1)
-        within = [count % window for count in lanes.counts]
-        if len(set(within)) == 1:
+        within = [count % window for count in counts]
+        if len(set(within)) == 1 and within[0] + timing.frames <= window:
             return whole[:, within[0] : within[0] + timing.frames]
         first = torch.tensor(within, device=whole.device).repeat_interleave(lanes.samples)
         which = first[:, None] + torch.arange(timing.frames, device=whole.device)
+        which = which.clamp(max=window - 1)
         return whole.gather(1, which[:, :, None].expand(-1, -1, whole.shape[-1]))
 
     def _begin_window(self, lanes: Lanes) -> None:

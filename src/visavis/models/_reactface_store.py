@@ -60,7 +60,8 @@ class Store:
         self.timings: OrderedDict[tuple[int, ...], tuple[Moment, Moment]] = OrderedDict()
         self.backs: dict[int, Tensor] = {}
         """Biases of `Lanes.looking_back` by slot, once the rings are full."""
-        # whole windows, so that the frames of a window never go around a ring's end
+        # whole windows, so that the frames of a window never go around a ring's end; and at least a
+        # window more than is seen, so that what is computed past a lane's own frames covers nothing
         window = config.window
         reach = -(-(config.horizon - 1 + window) // window) * window
         past = -(-(config.past + window) // window) * window
@@ -133,9 +134,10 @@ class Lanes:
         """Frames that each lane has seen."""
         return [self.store.count[n] for n in self.numbers]
 
-    def move(self, frames: int) -> None:
-        for n in self.numbers:
-            self.store.count[n] += frames
+    def move(self, frames: list[int]) -> None:
+        """Each lane on by its frames."""
+        for n, count in zip(self.numbers, frames, strict=True):
+            self.store.count[n] += count
 
     def read(self, name: str) -> Tensor:
         """Their part of a tensor, [B, ...]."""
