@@ -42,7 +42,8 @@ def one_person(behaviour: Behaviour) -> Behaviour:
     """The behaviour itself, if it is one clip of one person.
 
     Raises:
-        InputError: it has leading axes (several reactions or clips), or no frames.
+        InputError: it has leading axes (several reactions or clips), no frames, or coefficients
+            of another convention than ours.
     """
     if behaviour.lead:
         raise InputError(
@@ -51,7 +52,28 @@ def one_person(behaviour: Behaviour) -> Behaviour:
         )
     if not behaviour.frames:
         raise InputError("there are no frames to export.")
+    if behaviour.layout.convention != "arkit":
+        raise InputError(
+            f"coefficients are exported in the arkit convention, not "
+            f"{behaviour.layout.convention!r}. Convert them first (visavis.features.faceverse), "
+            "or write .npz, which keeps them as they are."
+        )
     return behaviour
+
+
+def checked_rate(rate: float, *, whole: str | None = None) -> float:
+    """The rate itself, if it lies in `RATES` and, where something counts it, is a whole number.
+
+    Raises:
+        InputError: it does not. `whole` names what counts, e.g. "a timecode counts".
+    """
+    if not RATES[0] <= rate <= RATES[1]:
+        raise InputError(
+            f"a rate of {rate:g} frames a second; wanted {RATES[0]:g} to {RATES[1]:g}."
+        )
+    if whole is not None and rate != round(rate):
+        raise InputError(f"{whole} whole frames a second, not {rate:g}; try 30 or 60.")
+    return float(rate)
 
 
 def frames_at(behaviour: Behaviour, rate: float | None = None) -> Frames:
@@ -63,7 +85,7 @@ def frames_at(behaviour: Behaviour, rate: float | None = None) -> Frames:
 
     Raises:
         MissingChannel: no blendshapes. (Without rotation or translation the head stays at rest.)
-        InputError: several persons, no frames, or a rate outside 1 to 240.
+        InputError: several persons, no frames or none with a face, or a rate outside 1 to 240.
     """
     one_person(behaviour)
     if not behaviour.has("blendshapes"):
@@ -72,9 +94,9 @@ def frames_at(behaviour: Behaviour, rate: float | None = None) -> Frames:
             f"{', '.join(behaviour.layout.names)}; visavis.features.attributes.complete makes "
             "blendshapes from attributes."
         )
-    rate = behaviour.fps if rate is None else float(rate)
-    if not RATES[0] <= rate <= RATES[1]:
-        raise InputError(f"a rate of {rate:g} frames a second; wanted {RATES[0]:g} to 240.")
+    rate = behaviour.fps if rate is None else checked_rate(rate)
+    if not behaviour.mask("blendshapes").any():
+        raise InputError("no frame of these blendshapes was observed: there is no face to export.")
     lost = np.zeros(behaviour.frames, bool)
     parts = []
     for name in GROUPS["coefficients"]:

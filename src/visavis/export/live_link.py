@@ -20,7 +20,7 @@ import numpy as np
 from visavis.behaviour import Behaviour
 from visavis.channels import BLENDSHAPES
 from visavis.errors import InputError
-from visavis.export._clock import F64, Frames, frames_at
+from visavis.export._clock import F64, Frames, checked_rate, frames_at
 from visavis.files import atomic_path
 
 _SIDED_EYE = ("Blink", "LookDown", "LookIn", "LookOut", "LookUp", "Squint", "Wide")
@@ -83,15 +83,14 @@ def write_live_link(behaviour: Behaviour, path: str | Path, *, rate: float = 60.
     Args:
         behaviour: [T] with `blendshapes`, and `rotation` where the head moves. The head's
             translation has no column and is left out.
-        rate: frames a second, a whole number; the app records 60 or 30. Counted in `Timecode`
-            (hours:minutes:seconds:frames), so a reader must be told it.
+        rate: frames a second, a whole number of 1 to 240; the app records 60 or 30.
+            Counted in `Timecode` (hours:minutes:seconds:frames), so a reader must be told it.
 
     Raises:
         MissingChannel: no blendshapes.
         InputError: several persons, a rate that is not whole, or `path` cannot be written.
     """
-    if rate != round(rate):
-        raise InputError(f"a timecode counts whole frames a second, not {rate:g}; try 30 or 60.")
+    rate = checked_rate(rate, whole="a timecode counts")
     rows = values(frames_at(behaviour, rate))
     with (
         atomic_path(path) as temporary,
@@ -137,8 +136,7 @@ def live_link_packets(
         raise InputError(f"unknown order {order!r}; there are 'engine' and 'file'.")
     if not subject:
         raise InputError("a packet needs a subject's name.")
-    if rate != round(rate):
-        raise InputError(f"packets count whole frames a second, not {rate:g}; try 30 or 60.")
+    rate = checked_rate(rate, whole="packets count")
     rows = values(frames_at(behaviour, rate))
     if order == "engine":
         rows = rows[:, _ENGINE_FROM]

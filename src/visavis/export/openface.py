@@ -36,6 +36,8 @@ FROM_SHAPES = {
 }
 """AUs that the 15 of `au` lack, as the mean of two shapes times `GAIN` (a blink: times 1)."""
 GAIN = 1.5
+ENOUGH = ("au", "blendshapes", "rotation")
+"""Channels of which one is enough."""
 REST_MM = (0.0, 0.0, 600.0)
 """Where the head at rest is said to be: 60 cm before the camera."""
 _FLIP = np.array([1.0, -1.0, -1.0])
@@ -56,10 +58,10 @@ def write_openface(behaviour: Behaviour, path: str | Path) -> Path:
         InputError: several persons, no frames, or `path` cannot be written.
     """
     one_person(behaviour)
-    if not any(behaviour.has(n) for n in ("au", "blendshapes", "rotation")):
+    if not any(behaviour.has(n) for n in ENOUGH):
         raise MissingChannel("an OpenFace file needs au, blendshapes or rotation.")
     blocks = [_gaze(behaviour), _pose(behaviour), *_actions(behaviour)]
-    names = [n for n in ("blendshapes", "rotation", "au") if behaviour.has(n)]
+    names = [n for n in ENOUGH if behaviour.has(n)]
     seen = np.logical_and.reduce([behaviour.mask(n).cpu().numpy() for n in names])
     with (
         atomic_path(path) as temporary,
