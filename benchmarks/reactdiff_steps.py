@@ -1,22 +1,28 @@
 """ReactDiff's score against the steps that a sampler takes, as a table and a picture.
 
     python benchmarks/reactdiff_steps.py [--weights reactdiff] [--flow FOLDER] [--clips 28]
+    python benchmarks/reactdiff_steps.py --exact
 
 The same weights under DDIM and DPM-Solver++ with 1 to 20 steps, and with --flow a second model that
 was trained along straight paths (`visavis train reactdiff --preset laptop+flow`). FRCorr and FRDiv
 (`corrected`) of simulated test clips of 20 scripts with 95 % intervals over scripts; CPU seconds.
 --weights takes what `visavis.load` takes.
+
+With --exact no weights are needed: standard normal data, the denoiser that is exact for them, and
+the deviation of what is drawn. What is missing to 1 is variety that few steps lose in any case.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from PIL import Image, ImageDraw
+from torch import Tensor
 
 import visavis as vv
 from visavis.channels import GROUPS
@@ -24,6 +30,8 @@ from visavis.corpora import SimulatedDyads, collate
 from visavis.dyad import Batch
 from visavis.metrics.evaluate import evaluate_lists
 from visavis.metrics.intervals import Interval, bootstrap
+from visavis.models._reactdiff_config import SAMPLERS, DiffusionSpec
+from visavis.models._reactdiff_sampling import levels, sample
 from visavis.models.reactdiff import ReactDiff
 
 COUNTS = (1, 2, 3, 4, 5, 8, 10, 20)
@@ -39,7 +47,7 @@ class Point(NamedTuple):
     seconds: float
 
 
-def packed(person: vv.Behaviour) -> torch.Tensor:
+def packed(person: vv.Behaviour) -> Tensor:
     return torch.cat([person.channels[n] for n in GROUPS["attributes"]], -1)
 
 
@@ -64,6 +72,33 @@ def measured(
         flush=True,
     )
     return point
+
+
+def exact() -> None:
+    """The deviation of draws by the exact denoiser of standard normal data: E[x_0 | x_t]."""
+    base = DiffusionSpec(prediction="x0", scale="moments", clip=4.0)
+    bars = levels(base)
+
+    def of_steps(x: Tensor, t: Tensor) -> Tensor:
+        return bars[t].sqrt().to(x)[:, None] * x
+
+    def of_flow(x: Tensor, t: Tensor) -> Tensor:  # E[noise - x_0 | x_t]
+        return ((2 * t - 1) / (t**2 + (1 - t) ** 2))[:, None] * x
+
+    print("steps          " + "".join(f"{taken:7}" for taken in COUNTS))
+    for sampler in SAMPLERS:
+        flows, row = SAMPLERS[sampler] == "flow", f"{sampler:15}"
+        for taken in COUNTS:
+            prediction = "flow" if flows else "x0"
+            spec = replace(base, sampler=sampler, prediction=prediction, taken=taken)
+            random = torch.Generator().manual_seed(0)
+            made = sample(
+                spec,
+                of_flow if flows else of_steps,
+                lambda _, random=random: torch.randn(20000, 4, generator=random),
+            )
+            row += f"{float(made.std()):7.3f}"
+        print(row, flush=True)
 
 
 def draw(points: list[Point], path: Path) -> None:
@@ -111,8 +146,12 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=3)
     parser.add_argument("--crop", type=int, default=750)
     parser.add_argument("--out", type=Path, default=Path("reactdiff-steps.png"))
+    parser.add_argument("--exact", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    if options.exact:
+        exact()
+        return
     corpus = SimulatedDyads("test", size=14 * 20)
     chosen = [corpus[i * 280 // options.clips] for i in range(options.clips)]
     batch = collate(chosen, crop=options.crop, targets=14, listener=corpus.listener)
