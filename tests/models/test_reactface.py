@@ -136,6 +136,20 @@ def test_one_draw_for_the_conversation_or_a_fresh_one_every_so_many_windows() ->
                 assert torch.equal(drawn[i], drawn[j]) == (alike[i] == alike[j])
 
 
+def test_temperature_scales_what_is_drawn_and_not_what_is_learned() -> None:
+    seeds = torch.tensor([3])
+    plain, warm = (made(temperature=t).noise_of(seeds, 2)(1) for t in (1.0, 2.5))
+    torch.testing.assert_close(warm, 2.5 * plain)
+    cold = made(temperature=0.0).generate(person(20), 3).pack()
+    assert torch.equal(cold[0], cold[1])
+    losses = []
+    for t in (1.0, 2.5):
+        model = made(temperature=t)
+        torch.manual_seed(1)
+        losses.append(float(model.loss(batch(2, 24))["reaction"].detach()))
+    assert losses[0] == losses[1]
+
+
 # ---------------------------------------------------------------------- the stream is the clip
 
 VARIANTS: dict[str, dict[str, Any]] = {

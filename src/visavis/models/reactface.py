@@ -104,6 +104,9 @@ class ReactFaceConfig(ReactionConfig):
     redraw: int = Field(default=1, ge=0)
     """Windows between fresh draws of noise; 0 keeps one draw for the conversation, so that a
     listener stays who they are (momentum averages fresh draws away)."""
+    temperature: float = Field(default=1.0, ge=0)
+    """What noise is multiplied by when reactions are drawn; training draws at 1. Ours: it moves a
+    trained model between the likeliest listener and all sorts of them (docs/models.md)."""
     objective: Literal["paper", "appropriate"] = "paper"
     """"paper": Eq. 18. "appropriate": ours (`_appropriate_loss`), with the other terms beside."""
     reconstruction: Literal["joint", "separate", "paired"] = "joint"
@@ -408,7 +411,8 @@ class ReactFace(ReactionModel[ReactFaceConfig]):
         def noise(window: Tensor | int) -> Tensor:
             redraw = self.config.redraw
             index = window // redraw if redraw else window * 0
-            return self.draw(seeds, samples, "reactface/latent", index, (self.config.width,))
+            drawn = self.draw(seeds, samples, "reactface/latent", index, (self.config.width,))
+            return self.config.temperature * drawn
 
         return noise
 
