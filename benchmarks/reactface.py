@@ -40,7 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--hour", action="store_true", help="a whole hour, not ten minutes")
     parser.add_argument("--lanes", type=int, default=128)
-    parser.add_argument("--threads", type=int, default=2, help="for the conversations")
+    parser.add_argument("--threads", type=int, default=2, help="for the conversations, besides 1")
     options = parser.parse_args()
     torch.manual_seed(0)
     torch.set_num_threads(1)
@@ -48,9 +48,10 @@ def main() -> None:
     print(machine())
     print(f"{sum(p.numel() for p in model.parameters()):,} parameters, {STEP} frames a step")
     beside_the_peer(model)
-    torch.set_num_threads(options.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    many(model, options.lanes, torch.device("cpu"))
+    for threads in sorted({1, options.threads}):
+        torch.set_num_threads(threads)
+        many(model, options.lanes, torch.device("cpu"))
     if device.type == "cuda":
         many(model.to(device), options.lanes, device)
         model.to("cpu")
