@@ -304,8 +304,14 @@ def test_fewer_steps_or_another_sampler_take_the_same_weights() -> None:
     assert quick.state_dict().keys() == model.state_dict().keys()
     speaker = person(60)
     assert not torch.equal(quick.generate(speaker, 1).pack(), model.generate(speaker, 1).pack())
-    with pytest.raises(ValueError, match="flow_euler"):
-        model.sampled(sampler="flow_euler", taken=4)
+    for sampler, taken, message in (
+        ("flow_euler", 4, "is sampled by ddim"),
+        ("ddim", 0, "greater than 0"),
+        ("ddim", 40, "at most the 20 steps"),
+        ("heun", 4, "'ddim'"),
+    ):
+        with pytest.raises(InputError, match=message):
+            model.sampled(sampler=sampler, taken=taken)
 
 
 def test_guidance_of_nothing_and_of_one_are_the_two_models() -> None:

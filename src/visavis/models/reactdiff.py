@@ -21,11 +21,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from visavis.behaviour import Behaviour
 from visavis.channels import GROUPS
 from visavis.dyad import Batch, Persona
+from visavis.errors import InputError
 from visavis.models._appropriate_loss import real
 from visavis.models._base import Objective, ReactionModel
 from visavis.models._reactdiff_attention import whole_clip
@@ -93,9 +95,14 @@ class ReactDiff(ReactionModel[ReactDiffConfig]):
         """The same weights under another sampler or number of steps.
 
         Raises:
-            InputError: the sampler does not fit what the denoiser predicts.
+            InputError: no such sampler, one that does not fit what the denoiser predicts, or a
+                number of steps that does not fit the schedule.
         """
-        changed = replace(self.config.diffusion, sampler=sampler, taken=taken)  # type: ignore[arg-type]
+        try:
+            changed = replace(self.config.diffusion, sampler=sampler, taken=taken)  # type: ignore[arg-type]
+        except ValidationError as error:
+            told = "; ".join(one["msg"].removeprefix("Value error, ") for one in error.errors())
+            raise InputError(f"{self.name} cannot be sampled so: {told}.") from error
         other = copy.copy(self)
         other.config = replace(self.config, diffusion=changed)
         return other
