@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -120,3 +121,35 @@ def test_what_is_not_a_persona_is_named(tmp_path: Path) -> None:
 def test_negatives_must_fit_the_clips(changes: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         replace(batch(3, 10), **changes)  # type: ignore[arg-type]
+
+
+def who(value: float, **more: object) -> Persona:
+    return Persona("perreactor", torch.full((3,), value), **more)  # type: ignore[arg-type]
+
+
+def test_personas_are_mixed_in_a_straight_line() -> None:
+    a = who(0.0, traits=torch.zeros(5), expressiveness=1.0, source="a.mp4")
+    b = who(4.0, traits=torch.ones(5), expressiveness=2.0)
+    mixed = a.between(b, 0.25)
+    assert mixed.embedding.tolist() == [1.0] * 3
+    assert mixed.traits is not None
+    assert mixed.traits.tolist() == [0.25] * 5
+    assert (mixed.expressiveness, mixed.source) == (1.25, "")
+    assert a.between(who(4.0)).traits is None
+    assert a.expressive(3.0).expressiveness == 3.0
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: who(0.0).between(Persona("perfrdiff", torch.zeros(3))), "cannot be mixed"),
+        (lambda: who(0.0).between(Persona("perreactor", torch.zeros(4))), "cannot be mixed"),
+        (lambda: who(0.0).between(who(1.0), 1.5), "share lies in 0 to 1"),
+        (lambda: who(0.0).expressive(5.0), "expressiveness lies in 0 to 4"),
+        (lambda: who(float("nan")), "not finite"),
+        (lambda: Persona("perreactor", torch.zeros(())), "finite numbers"),
+    ],
+)
+def test_impossible_personas_are_refused(make: Callable[[], Persona], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        make()

@@ -18,11 +18,9 @@ frozen auto-encoder). The prior, whose output the released configuration drops, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
-from pydantic import Field
-from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from visavis.behaviour import Behaviour
@@ -30,10 +28,11 @@ from visavis.channels import GROUPS, STANDARD
 from visavis.dyad import Batch, Persona
 from visavis.errors import InputError
 from visavis.models._appropriate_loss import real
-from visavis.models._base import STRICT, Objective, ReactionConfig, ReactionModel
+from visavis.models._base import Objective, ReactionModel
 from visavis.models._clip_decoder import ATTRIBUTES, COEFFICIENTS, Hearing
 from visavis.models._history import cut, first_windows, observed_frames
-from visavis.models._perfrdiff_denoiser import TABLE, Denoiser, Memory, targets
+from visavis.models._perfrdiff_config import PerFRDiffConfig
+from visavis.models._perfrdiff_denoiser import Denoiser, Memory, targets
 from visavis.models._perfrdiff_person import PersonEncoder, contrast, right
 from visavis.models._perfrdiff_session import PerFRDiffSession
 from visavis.models._personal import (
@@ -55,67 +54,6 @@ SIZES = (MFCC, COEFFICIENTS, ATTRIBUTES)
 READ = (("mfcc78",), GROUPS["coefficients"], GROUPS["attributes"])
 _HISTORIES_AT_ONCE = 16
 _WINDOWS_AT_ONCE = 32
-
-
-@dataclass(frozen=True, kw_only=True, config=STRICT)
-class PerFRDiffConfig(ReactionConfig):
-    """The published values are the defaults, but for `hypernetwork`."""
-
-    width: int = Field(default=512, gt=0)
-    heads: int = Field(default=4, gt=0)
-    hidden: int = Field(default=1024, gt=0)
-    layers: int = Field(default=7, gt=0)
-    dropout: float = Field(default=0.1, ge=0, lt=1)
-    window: int = Field(default=50, gt=0)
-    sees: Literal["previous", "both"] = "previous"
-    """Which of the speaker's windows a reaction window is made from: the one before it, or, as in
-    the 2025 and 2026 baselines, that one and its own."""
-    timed: bool = False
-    """Ours: what the speaker did at each moment is added to that frame's token (`Hearing`)."""
-    steps: int = Field(default=1000, gt=0)
-    """T of the diffusion."""
-    sampling_steps: int = Field(default=50, gt=0)
-    guidance: float = Field(default=7.5, ge=0)
-    condition_dropout: float = Field(default=0.2, ge=0, le=1)
-    """Of audio, face and speaker latent, each by itself."""
-    va_weight: float = Field(default=1.0, gt=0)
-    """2025 and 2026: 5."""
-    expression_weight: float = Field(default=1.0, gt=0)
-    """2025 and 2026: 2."""
-    style: int = Field(default=512, gt=0)
-    style_hidden: int = Field(default=1024, gt=0)
-    style_layers: int = Field(default=4, gt=0)
-    history: int = Field(default=750, gt=0)
-    """Frames of history that the person encoder reads at once."""
-    hypernetwork: Literal["low_rank", "published"] = "low_rank"
-    rank: int = Field(default=8, gt=0)
-    hypernetwork_hidden: int = Field(default=1024, gt=0)
-    """Two ReLU layers before the heads."""
-    scope: Literal["all", "memory"] = "all"
-    """Whether cross-attention's queries are shifted too, or keys and values alone."""
-    shift_weight: float = Field(default=1e-3, ge=0)
-    """Of the shifts' mean squared norm in the personal stage."""
-
-    def __post_init__(self) -> None:
-        for width in (self.width, self.style):
-            if width % self.heads:
-                raise ValueError(f"widths must be multiples of heads, not {width} of {self.heads}")
-        if self.sampling_steps > self.steps:
-            raise ValueError(
-                f"sampling_steps must be at most steps, not {self.sampling_steps} of {self.steps}"
-            )
-        if self.tokens >= TABLE:
-            raise ValueError(f"window is too long: {self.tokens} tokens, at most {TABLE - 1}")
-
-    @property
-    def heard(self) -> int:
-        """Frames of the speaker behind one window."""
-        return self.window * (2 if self.sees == "both" else 1)
-
-    @property
-    def tokens(self) -> int:
-        """Of the memory, without the step's."""
-        return 2 * self.heard + 1
 
 
 class PerFRDiff(ReactionModel[PerFRDiffConfig]):

@@ -1,0 +1,72 @@
+"""PerFRDiff's settings."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from visavis.models._base import STRICT, ReactionConfig
+from visavis.models._perfrdiff_denoiser import TABLE
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class PerFRDiffConfig(ReactionConfig):
+    """The published values are the defaults, but for `hypernetwork`."""
+
+    width: int = Field(default=512, gt=0)
+    heads: int = Field(default=4, gt=0)
+    hidden: int = Field(default=1024, gt=0)
+    layers: int = Field(default=7, gt=0)
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    window: int = Field(default=50, gt=0)
+    sees: Literal["previous", "both"] = "previous"
+    """Which of the speaker's windows a reaction window is made from: the one before it, or, as in
+    the 2025 and 2026 baselines, that one and its own."""
+    timed: bool = False
+    """Ours: what the speaker did at each moment is added to that frame's token (`Hearing`)."""
+    steps: int = Field(default=1000, gt=0)
+    """T of the diffusion."""
+    sampling_steps: int = Field(default=50, gt=0)
+    guidance: float = Field(default=7.5, ge=0)
+    condition_dropout: float = Field(default=0.2, ge=0, le=1)
+    """Of audio, face and speaker latent, each by itself."""
+    va_weight: float = Field(default=1.0, gt=0)
+    """2025 and 2026: 5."""
+    expression_weight: float = Field(default=1.0, gt=0)
+    """2025 and 2026: 2."""
+    style: int = Field(default=512, gt=0)
+    style_hidden: int = Field(default=1024, gt=0)
+    style_layers: int = Field(default=4, gt=0)
+    history: int = Field(default=750, gt=0)
+    """Frames of history that the person encoder reads at once."""
+    hypernetwork: Literal["low_rank", "published"] = "low_rank"
+    rank: int = Field(default=8, gt=0)
+    hypernetwork_hidden: int = Field(default=1024, gt=0)
+    """Two ReLU layers before the heads."""
+    scope: Literal["all", "memory"] = "all"
+    """Whether cross-attention's queries are shifted too, or keys and values alone."""
+    shift_weight: float = Field(default=1e-3, ge=0)
+    """Of the shifts' mean squared norm in the personal stage."""
+
+    def __post_init__(self) -> None:
+        for width in (self.width, self.style):
+            if width % self.heads:
+                raise ValueError(f"widths must be multiples of heads, not {width} of {self.heads}")
+        if self.sampling_steps > self.steps:
+            raise ValueError(
+                f"sampling_steps must be at most steps, not {self.sampling_steps} of {self.steps}"
+            )
+        if self.tokens >= TABLE:
+            raise ValueError(f"window is too long: {self.tokens} tokens, at most {TABLE - 1}")
+
+    @property
+    def heard(self) -> int:
+        """Frames of the speaker behind one window."""
+        return self.window * (2 if self.sees == "both" else 1)
+
+    @property
+    def tokens(self) -> int:
+        """Of the memory, without the step's."""
+        return 2 * self.heard + 1
