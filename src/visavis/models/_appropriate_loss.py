@@ -22,6 +22,8 @@ MOTION at 25 a face that never moves is the better answer at first, and online t
 (docs/models.md)."""
 SHARE = 0.7
 """Of the real listeners' variety that two draws must have: each step beyond costs FRDist."""
+AU_SHARE = 1.4
+"""A model's AUs are intensities and those of corpora labels: without this they vary least."""
 
 
 def real(person: Behaviour, *names: str) -> tuple[Tensor, Tensor]:
@@ -53,7 +55,7 @@ def appropriate_terms(
         coverage: adds the term "coverage".
         by_group: squared errors and shortfalls of attributes count as AUs, valence and arousal, and
             expressions, a third each. (In FRDist valence and arousal count most, and each group
-            is to vary.)
+            is to vary.) AUs are asked `AU_SHARE` times the share.
         only: bool [B, N], the targets that draws are compared with; all that are there by default.
             Variety is that of all.
 
@@ -85,10 +87,11 @@ def appropriate_terms(
         draws["attributes"], attributes[rows, chosen], mask[rows, chosen]
     )
     lacking = [
-        shortfall(drawn, wanted, batch.target_mask, share)
-        for drawn, wanted in zip(
+        shortfall(drawn, wanted, batch.target_mask, asked * share)
+        for drawn, wanted, asked in zip(
             draws["attributes"].split(groups, dim=-1),
             attributes.split(groups, dim=-1),
+            (AU_SHARE, 1.0, 1.0) if by_group else (1.0,),
             strict=True,
         )
     ]
