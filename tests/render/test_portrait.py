@@ -149,6 +149,14 @@ def test_a_closed_eye_hides_the_iris(portrait: Portrait) -> None:
     assert dark[1] > dark[0] + 40
 
 
+def test_a_closed_lid_is_skin_and_not_streaked_lashes(portrait: Portrait) -> None:
+    picture = portrait.draw(weights(eyeBlink=1.0), size=512).astype(float).mean(axis=2)
+    for iris in (468, 473):
+        x, y = portrait._photo.landmarks[iris, :2] * [512, -512]
+        lid = picture[int(y) - 6 : int(y) + 2, int(x) - 11 : int(x) + 11]
+        assert lid.mean() > 155  # skin above the fold; 130 and less where lashes are stretched
+
+
 def test_lips_and_lids_never_pass_each_other(portrait: Portrait) -> None:
     rng = np.random.default_rng(0)
     from visavis.render.portrait import _MEETING

@@ -45,6 +45,10 @@ MOVE_MM = np.array([40.0, 40.0, 90.0])
 _PROFILE = 0.6  # rad: a photograph turned further away has too little of one side
 _LYING = 0.8  # rad: a photograph on its side, without EXIF to say so
 _CLOSED_MM = 2.5  # eyes less open than this show no iris
+_UNFOLDS = 1.5  # how much sooner than the eye shuts, its lid shows skin alone
+_EDGE_FROM, _FOLD_FROM = 0.2, 0.8  # a shut lid's edge and fold: on the way up from the fold
+_CORNER_FROM = 0.3  # the eye's corners: on the way to the fold's ends
+_LASHES = (0.25, 0.75)  # of a blink: lashes begin, and are whole
 _DISTANCE_MM = 600.0  # to the camera, for coming nearer and going away
 
 
@@ -153,8 +157,9 @@ class Portrait:
     def _draw_lashes(
         self, canvas: F32, depth: F32, line: Lashes, values: Doubles, points: Doubles
     ) -> None:
-        """Lashes over a closing lid: there from half closed, whole when closed."""
-        shut = (values[BLENDSHAPES.index("eyeBlink" + line.side)] - 0.5) * 2.0
+        """Lashes over a closing lid: they come as the photograph's own leave its texture."""
+        blink = values[BLENDSHAPES.index("eyeBlink" + line.side)]
+        shut = min((blink - _LASHES[0]) / (_LASHES[1] - _LASHES[0]), 1.0)
         if shut <= 0.0:
             return
         edge = points[list(line.edge)]
@@ -210,12 +215,20 @@ class Portrait:
         return moved
 
     def _skin(self, values: Doubles) -> Doubles:
-        """Where the mesh takes its texture: a closing lid shows skin, not its stretched lashes."""
-        at = self._mesh.texture_at.copy()
+        """Where the mesh takes its texture: a closing lid unfolds the skin above its fold.
+
+        An open eye's lid is a strip of lashes and shadow: stretched over the eye it would streak.
+        """
+        whole = self._mesh.texture_at
+        at = whole.copy()
         for side, upper in shapes.UPPER_LIDS.items():
-            blink = min(2.0 * values[BLENDSHAPES.index("eyeBlink" + side)], 1.0)
+            blink = min(_UNFOLDS * values[BLENDSHAPES.index("eyeBlink" + side)], 1.0)
             edge, fold = list(upper), list(shapes.LID_FOLDS[side])
-            at[edge] += 0.45 * blink * (at[fold] - at[edge])
+            skin = whole[list(shapes.ABOVE_FOLDS[side])] - whole[fold]
+            at[edge] += blink * (whole[fold] + _EDGE_FROM * skin - whole[edge])
+            at[fold] += blink * _FOLD_FROM * skin
+            corners = list(shapes.EYE_CORNERS[side])
+            at[corners] += blink * _CORNER_FROM * (whole[[fold[0], fold[-1]]] - whole[corners])
         return at
 
     def _placed(

@@ -45,6 +45,11 @@ LID_FOLDS = {
     "Left": (467, 260, 259, 257, 258, 286, 414),
     "Right": (247, 30, 29, 27, 28, 56, 190),
 }
+ABOVE_FOLDS = {
+    "Left": (342, 445, 444, 443, 442, 441, 413),
+    "Right": (113, 225, 224, 223, 222, 221, 189),
+}
+"""The row of points between a lid's fold and the brow: skin without lashes or shadow."""
 
 
 def mouth_loop() -> list[int]:
