@@ -21,7 +21,7 @@ from visavis.media.live import Device, Full, Live, camera, microphone
 
 
 async def listen(file: str | None, port: int) -> int:
-    session = vv.load("trans_vae_online").session(num_samples=1)
+    session = vv.load("reactface").session(num_samples=1)
     lane = session.open(seed=7)
     shown = 0
     async with AsyncExitStack() as stack:

@@ -80,7 +80,7 @@ def demo(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path(
         "demo-out"
     ),
-    model: Model = "trans_vae_online",
+    model: Model = "reactface",
     num: Number = 10,
     seed: Seed = 0,
     seconds: Annotated[
@@ -197,7 +197,7 @@ def react(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path(
         "reactions"
     ),
-    model: Model = "trans_vae_online",
+    model: Model = "reactface",
     num: Number = 10,
     seed: Seed = 0,
     video: Annotated[bool, typer.Option(help="Draw reactions.mp4.")] = True,

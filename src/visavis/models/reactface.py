@@ -59,6 +59,7 @@ from visavis.nn.causal_conv3d import CausalVideoEncoder
 from visavis.nn.gaussian import Gaussian, TokenGaussian
 from visavis.nn.positions import periodic
 from visavis.nn.standardise import RunningMoments, Standardise
+from visavis.nn.subspace import RunningCovariance, Subspace
 
 _NO_PERIOD = 1 << 40
 """Frames of a unit in which all keys weigh the same."""
@@ -107,6 +108,9 @@ class ReactFaceConfig(ReactionConfig):
     temperature: float = Field(default=1.0, ge=0)
     """What noise is multiplied by when reactions are drawn; training draws at 1. Ours: it moves a
     trained model between the likeliest listener and all sorts of them (docs/models.md)."""
+    subspace: float | None = Field(default=None, gt=0, le=1)
+    """Ours: reactions stay in the principal components of the training listeners' coefficients that
+    hold this share of their variance (each channel in its own deviations). None as published."""
     objective: Literal["paper", "appropriate"] = "paper"
     """"paper": Eq. 18. "appropriate": ours (`_appropriate_loss`), with the other terms beside."""
     reconstruction: Literal["joint", "separate", "paired"] = "joint"
@@ -196,6 +200,7 @@ class ReactFace(ReactionModel[ReactFaceConfig]):
             width, heads, drop, visual=config.visual, modality=config.modality
         )
         self.listener_scale = Standardise(COEFFICIENTS)
+        self.listener_space = None if config.subspace is None else Subspace(COEFFICIENTS)
         """Of the listener's coefficients, which the network makes and reads standardised."""
         self.inert = self._inert()
 
@@ -349,6 +354,8 @@ class ReactFace(ReactionModel[ReactFaceConfig]):
 
     def coefficients(self, raw: Tensor) -> Tensor:
         """Standardised coefficients [..., 58] in their own units, unclamped."""
+        if self.listener_space is not None:
+            raw = self.listener_space(raw)
         return raw * self.listener_scale.std + self.listener_scale.mean
 
     # ------------------------------------------------------------------ generation
@@ -455,14 +462,21 @@ class ReactFace(ReactionModel[ReactFaceConfig]):
         """Means and deviations of the speakers' inputs and of both sides' coefficients."""
         face, listener = RunningMoments(COEFFICIENTS), RunningMoments(COEFFICIENTS)
         speech = RunningMoments(self.speech_scale.mean.numel())
+        together = RunningCovariance(COEFFICIENTS)
         for batch in batches:
-            listener.update(_observed_rows(batch.listener, *GROUPS["coefficients"]))
+            rows = _observed_rows(batch.listener, *GROUPS["coefficients"])
+            listener.update(rows)
+            if self.listener_space is not None:
+                together.update(rows)
             if all(n in batch.speaker for n in GROUPS["coefficients"]):
                 face.update(_observed_rows(batch.speaker, *GROUPS["coefficients"]))
             if self.speech is not None:
                 speech.update(_observed_rows(batch.speaker, self.config.speech))
         with torch.no_grad():
             listener.write_to(self.listener_scale)
+            if self.listener_space is not None and self.config.subspace is not None:
+                std = self.listener_scale.std
+                together.write_to(self.listener_space, share=self.config.subspace, std=std)
             if face.count:
                 face.write_to(self.face_scale)
             if self.speech is not None:
