@@ -54,7 +54,7 @@ def test_presets_lie_over_one_another_in_order() -> None:
     laptop = read("trans_vae", preset="laptop")
     assert both.settings == {**laptop.settings, "face": "pixels"}
     assert both.training == laptop.training and both.stages == laptop.stages
-    with pytest.raises(InputError, match="no preset 'pixel'.*Did you mean 'pixels'"):
+    with pytest.raises(InputError, match=r"no preset 'pixel'.*Did you mean 'pixels'"):
         read("trans_vae", preset="laptop+pixel")
 
 

@@ -1,8 +1,8 @@
 """Vectors to one of finitely many codes and back, channel-last: [..., C] to indices [...].
 
-Two ways with one result (`Quantised`): a fixed grid that needs no training (FSQ), and a codebook that
-follows the data by moving averages (VQ). Gradients pass straight through the rounding (Bengio et
-al., 2013).
+Two ways with one result (`Quantised`): a fixed grid that needs no training (FSQ), and a codebook
+that follows the data by moving averages (VQ). Gradients pass straight through the rounding (Bengio
+et al., 2013).
 """
 
 from __future__ import annotations
