@@ -76,10 +76,10 @@ def main() -> None:
     parser.add_argument("--listeners", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=10.0)
     options = parser.parse_args()
-    corpus = SimulatedDyads("test", size=14, frames=round(25 * options.seconds))
-    dyad = corpus[0]
-    sound, rate = corpus.sound(dyad)
     try:
+        corpus = SimulatedDyads("test", size=14, frames=round(25 * options.seconds))
+        dyad = corpus[0]
+        sound, rate = corpus.sound(dyad)
         model = vv.load(options.model)
         reactions, _ = answer(model, dyad.speaker, sound, rate, options.listeners)
     except vv.VisavisError as error:

@@ -18,7 +18,7 @@ from visavis.cli.react import generate
 from visavis.errors import OfflineOnly
 
 
-@pytest.mark.parametrize("name", ["trans_vae_online", "mirror"])
+@pytest.mark.parametrize("name", ["reactface", "trans_vae_online", "mirror"])
 def test_frame_by_frame_gives_what_the_model_gives_offline(name: str) -> None:
     model, speaker = pretrained.load(name), person(51)
     live, how = generate(model, speaker, num=2, seed=3, live=True)
@@ -30,15 +30,24 @@ def test_frame_by_frame_gives_what_the_model_gives_offline(name: str) -> None:
     assert how["times_real_time"] > 0
 
 
-def test_it_prints_latency_and_speed_and_records_them(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "waits"),
+    [
+        ("reactface", r"hop 1 frame, latency 0 frames \(0 ms\)"),
+        ("trans_vae_online", r"hop 8 frames, latency 7 frames \(280 ms\)"),
+    ],
+)
+def test_it_prints_latency_and_speed_and_records_them(
+    name: str, waits: str, tmp_path: Path
+) -> None:
     person(40).save(tmp_path / "speaker.safetensors")
     out = tmp_path / "out"
-    words = ["react", str(tmp_path / "speaker.safetensors"), "--online", "-k", "1", "-q"]
-    done = CliRunner().invoke(app, [*words, "--no-video", "--no-report", "-o", str(out)])
+    words = ["react", str(tmp_path / "speaker.safetensors"), "--online", "-m", name, "-k", "1"]
+    done = CliRunner().invoke(app, [*words, "-q", "--no-video", "--no-report", "-o", str(out)])
     assert done.exit_code == 0, done.output
     (line,) = [x for x in done.stdout.splitlines() if x.startswith("online")]
     assert re.fullmatch(
-        r"online +hop 8 frames, latency 7 frames \(280 ms\); [\d.]+ times real time, "
+        rf"online +{waits}; [\d.]+ times real time, "
         r"a step [\d.]+ ms \(p99 [\d.]+, worst [\d.]+\)",
         line,
     )

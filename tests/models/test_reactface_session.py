@@ -11,6 +11,7 @@ from torch import nn
 from benchmarks.peers.reactface import PublishedReactFace, memory_mask, point_mask
 from tests.people import batch, person
 from visavis.behaviour import Behaviour
+from visavis.errors import InputError
 from visavis.models.reactface import ReactFace, ReactFaceConfig
 
 CLOSE = {"atol": 1e-5, "rtol": 0.0}
@@ -69,6 +70,23 @@ def test_a_session_goes_on_with_the_weights_that_the_model_has_now() -> None:
     third = session.open(seed=0)
     then = session.step({third: speaker})[third]
     torch.testing.assert_close(then.pack(), made().generate(speaker, 1, seeds=0).pack(), **CLOSE)
+
+
+def test_a_damaged_snapshot_is_refused_and_leaves_the_session_as_it_was() -> None:
+    session, speaker = made().session(), person(12)
+    lane = session.open(seed=0)
+    session.step({lane: speaker.window(0, 6)})
+    snapshot = dict(session.snapshot(lane))
+    lost = {n: x for n, x in snapshot.items() if n != "state/latent"}
+    with pytest.raises(InputError, match="lacks state/latent"):
+        session.resume(lost)
+    cut = snapshot | {"state/latent": snapshot["state/latent"][..., :3]}
+    with pytest.raises(InputError, match=r"state/latent is \[1, 3\] and was \[1, 16\]"):
+        session.resume(cut)
+    assert len(session._store.count) == 1
+    again = session.resume(snapshot)
+    both = session.step({n: speaker.window(6, 12) for n in (lane, again)})
+    torch.testing.assert_close(both[lane].pack(), both[again].pack(), **CLOSE)
 
 
 def test_what_a_session_keeps_besides_its_lanes_is_bounded() -> None:

@@ -184,7 +184,7 @@ class WindowSession(ABC, Generic[StateT]):
             tensors |= {f"pending/{n}": x for n, x in conversation.pending.channels.items()}
             tensors |= {f"observed/{n}": x for n, x in conversation.pending.observed.items()}
             about["layout"] = conversation.pending.layout.to_json()
-        about["tensors"] = sorted(tensors)
+        about["shapes"] = {n: list(x.shape) for n, x in sorted(tensors.items())}
         text = np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)
         return {n: x.clone() for n, x in tensors.items()} | {"about": torch.from_numpy(text.copy())}
 
@@ -199,8 +199,15 @@ class WindowSession(ABC, Generic[StateT]):
             about = json.loads(bytes(snapshot["about"].cpu().numpy()))
         except (KeyError, ValueError) as error:
             raise InputError("this is not a snapshot of a session.") from error
-        if lost := [name for name in about.get("tensors", ()) if name not in snapshot]:
+        shapes = about.get("shapes", {})
+        if lost := [name for name in shapes if name not in snapshot]:
             raise InputError(f"the snapshot is not whole: it lacks {', '.join(lost)}.")
+        for name, shape in shapes.items():
+            if list(snapshot[name].shape) != shape:
+                raise InputError(
+                    f"the snapshot is not whole: {name} is {list(snapshot[name].shape)} and was "
+                    f"{shape}."
+                )
         for key, mine in self._identity().items():
             if about.get(key) != mine:
                 raise InputError(
