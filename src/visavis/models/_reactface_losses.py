@@ -15,7 +15,7 @@ from visavis.models._appropriate_loss import appropriate_terms, real
 from visavis.nn.losses import masked_mean, nearest, pairwise_diversity
 
 if TYPE_CHECKING:
-    from visavis.models.reactface import ReactFaceConfig
+    from visavis.models._reactface_config import ReactFaceConfig
 
 EXPRESSION = 52
 

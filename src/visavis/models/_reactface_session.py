@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from visavis.behaviour import Behaviour
 from visavis.dyad import Persona
 from visavis.models._base import Lane
+from visavis.models._outputs import coefficient_channels
 from visavis.models._reactface_step import Step
 from visavis.models._reactface_store import Lanes, Row, Store
 from visavis.models._session import Conversation, WindowSession
@@ -76,7 +77,7 @@ class ReactFaceSession(WindowSession[Row]):
             stop = min(start + window, speaker.frames)
             parts.append(_stretch(step, lanes, face[:, start:stop], speech[:, start:stop]))
         made = torch.cat(parts, dim=2)
-        channels = as_channels(model.coefficients(made))
+        channels = coefficient_channels(model.coefficients(made))
         each = zip(*(x.unbind(0) for x in channels.values()), strict=True)
         return rows, [dict(zip(channels, values, strict=True)) for values in each]
 
@@ -123,13 +124,3 @@ def _step_of(model: ReactFace, parameters: tuple[nn.Parameter, ...]) -> Step:
     if known is None or known[0] != state:
         known = _PACKED[model] = (state, Step(model))
     return known[1]
-
-
-def as_channels(coefficients: Tensor) -> dict[str, Tensor]:
-    """Coefficients [..., 58] as named channels; blendshapes end in [0, 1]."""
-    blendshapes, rotation, translation = coefficients.split([52, 3, 3], dim=-1)
-    return {
-        "blendshapes": blendshapes.clamp(0.0, 1.0),
-        "rotation": rotation,
-        "translation": translation,
-    }

@@ -23,21 +23,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
-from typing import Literal
 
 import torch
-from pydantic import Field
-from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from visavis.behaviour import Behaviour
 from visavis.channels import GROUPS, STANDARD
 from visavis.dyad import Batch, Persona
 from visavis.errors import InputError
-from visavis.models._appropriate_loss import SHARE
-from visavis.models._base import STRICT, Objective, ReactionConfig, ReactionModel
+from visavis.models._base import Objective, ReactionModel
 from visavis.models._checks import seeds_of
+from visavis.models._outputs import coefficient_channels
 from visavis.models._reactface_clip import laid_out, motion_of, roll_out, speaker_of
+from visavis.models._reactface_config import ReactFaceConfig
 from visavis.models._reactface_layers import (
     COEFFICIENTS,
     POSITIONS,
@@ -52,7 +50,8 @@ from visavis.models._reactface_layers import (
     projected,
 )
 from visavis.models._reactface_losses import reaction_terms, speaker_error
-from visavis.models._reactface_session import ReactFaceSession, as_channels
+from visavis.models._reactface_session import ReactFaceSession
+from visavis.models._sources import average_where_lost, observed_rows
 from visavis.nn.alignment import interaction_bias, slopes
 from visavis.nn.attention import DecoderLayer
 from visavis.nn.causal_conv3d import CausalVideoEncoder
@@ -63,80 +62,6 @@ from visavis.nn.subspace import RunningCovariance, Subspace
 
 _NO_PERIOD = 1 << 40
 """Frames of a unit in which all keys weigh the same."""
-
-
-@dataclass(frozen=True, kw_only=True, config=STRICT)
-class ReactFaceConfig(ReactionConfig):
-    """The released sizes are the defaults, but for `face` and `speech`, which are "pixels" and
-    "wav2vec2" in the paper."""
-
-    face: Literal["coefficients", "pixels", "none"] = "coefficients"
-    """What the speaker's face is given as; "none" is the row "speech only" of Table 3."""
-    speech: Literal["mfcc78", "wav2vec2", "none"] = "mfcc78"
-    """What the speech is given as; "none" is the row "face only" of Table 3."""
-    width: int = Field(default=128, gt=0)
-    heads: int = Field(default=8, gt=0)
-    latent_heads: int = Field(default=4, gt=0)
-    latent_hidden: int = Field(default=1024, gt=0)
-    """Of the interaction encoder's feed-forward layers."""
-    latent_layers: int = Field(default=2, gt=0)
-    """Of the interaction encoder: 2 as released, 3 in the paper."""
-    dropout: float = Field(default=0.1, ge=0, lt=1)
-    window: int = Field(default=8, gt=0)
-    """w, frames between two latents."""
-    training_windows: tuple[int, ...] = (64,)
-    """w in training; each batch takes one of them. Validation takes `window`."""
-    period: int = Field(default=8, gt=0)
-    """p of Eq. 17, and of the periodic positions."""
-    horizon: int = Field(default=80, gt=0)
-    """Frames that biased attention reaches back, the present one included."""
-    past: int = Field(default=250, gt=0)
-    """Own frames that the interaction encoder, whose attention has no bias, reaches back."""
-    bias: Literal["paper", "slopes"] = "paper"
-    """"slopes" multiplies the bias of each head by a slope of its own, as released."""
-    visual: bool = True
-    """Whether there is a VIM (Table 4)."""
-    modality: Literal["interaction", "point", "none"] = "interaction"
-    """MIM, point-to-point alignment in its place (Table 5), or none (Table 4)."""
-    momentum: float = Field(default=0.9, ge=0, le=1)
-    """Of the latent (Eq. 10): 0.9 is what the released weights saw, 0.999 the paper's."""
-    interpolation: Literal["paper", "half_pixel"] = "paper"
-    """Eq. 11, or the released code's resize."""
-    redraw: int = Field(default=1, ge=0)
-    """Windows between fresh draws of noise; 0 keeps one draw for the conversation, so that a
-    listener stays who they are (momentum averages fresh draws away)."""
-    temperature: float = Field(default=1.0, ge=0)
-    """What noise is multiplied by when reactions are drawn; training draws at 1. Ours: it moves a
-    trained model between the likeliest listener and all sorts of them (docs/models.md)."""
-    subspace: float | None = Field(default=None, gt=0, le=1)
-    """Ours: reactions stay in the principal components of the training listeners' coefficients that
-    hold this share of their variance (each channel in its own deviations). None as published."""
-    objective: Literal["paper", "appropriate"] = "paper"
-    """"paper": Eq. 18. "appropriate": ours (`_appropriate_loss`), with the other terms beside."""
-    reconstruction: Literal["joint", "separate", "paired"] = "joint"
-    """Which of the appropriate reactions Eq. 20 takes: one nearest in all channels, one each for
-    expression and pose (released), or the paired one (Table 7)."""
-    draws: int = Field(default=3, gt=1)
-    """M of Eq. 21, and of "appropriate"."""
-    variety_share: float = Field(default=SHARE, ge=0)
-    """"appropriate": of the real listeners' variety that draws must have."""
-    coverage_weight: float = Field(default=0.0, ge=0)
-    """"appropriate": of the cost of the draw nearest to each appropriate reaction."""
-    speaker_weight: float = Field(default=1.0, ge=0)
-    """Of the speaker's own coefficients (Eq. 19); at 0 their head is not built."""
-    kl_weight: float = Field(default=1e-5, ge=0)
-    smooth_weight: float = Field(default=10.0, ge=0)
-    diversity_weight: float = Field(default=100.0, ge=0)
-    pose_weight: float = Field(default=10.0, ge=0)
-
-    def __post_init__(self) -> None:
-        for name, heads in (("heads", self.heads), ("latent_heads", self.latent_heads)):
-            if self.width % heads:
-                raise ValueError(f"width must be a multiple of {name}, not {self.width} of {heads}")
-        if self.face == self.speech == "none":
-            raise ValueError("face and speech cannot both be none: nothing would be read")
-        if not self.training_windows or min(self.training_windows) < 1:
-            raise ValueError("training_windows must hold at least one positive number of frames")
 
 
 @dataclasses.dataclass
@@ -200,8 +125,9 @@ class ReactFace(ReactionModel[ReactFaceConfig]):
             width, heads, drop, visual=config.visual, modality=config.modality
         )
         self.listener_scale = Standardise(COEFFICIENTS)
-        self.listener_space = None if config.subspace is None else Subspace(COEFFICIENTS)
         """Of the listener's coefficients, which the network makes and reads standardised."""
+        self.listener_space = None if config.subspace is None else Subspace(COEFFICIENTS)
+        """Where they stay when they leave; the network reads its own ones as it made them."""
         self.inert = self._inert()
 
     def _inert(self) -> tuple[str, ...]:
@@ -242,10 +168,7 @@ class ReactFace(ReactionModel[ReactFaceConfig]):
             tokens: Tensor
             tokens, tail = self.face(speaker.filled("pixels", 128), tail)
             return tokens, tail
-        names = GROUPS["coefficients"]
-        values = torch.cat([speaker.filled(n, float("nan")) for n in names], dim=-1)
-        known = torch.where(values.isnan(), self.face_scale.mean, values)
-        out: Tensor = self.face(self.face_scale(known))
+        out: Tensor = self.face(average_where_lost(speaker, "coefficients", self.face_scale))
         return out, ()
 
     def tail_shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -264,9 +187,8 @@ class ReactFace(ReactionModel[ReactFaceConfig]):
             assert self.silence is not None
             silence: Tensor = self.silence.expand(*speaker.lead, speaker.frames, -1)
             return silence
-        values = speaker.filled(self.config.speech, float("nan"))
-        known = torch.where(values.isnan(), self.speech_scale.mean, values)
-        tokens: Tensor = self.speech(self.speech_scale(known))
+        known = average_where_lost(speaker, self.config.speech, self.speech_scale)
+        tokens: Tensor = self.speech(known)
         side_by_side: Tensor = tokens.unflatten(-2, (-1, self.rate)).flatten(-2)
         return side_by_side
 
@@ -410,7 +332,7 @@ class ReactFace(ReactionModel[ReactFaceConfig]):
         self, speaker: Behaviour, seeds: Tensor, num_samples: int, persona: Persona | None
     ) -> dict[str, Tensor]:
         raw, _ = self.roll(self.encode(speaker), num_samples, self.noise_of(seeds, num_samples))
-        return as_channels(self.coefficients(raw))
+        return coefficient_channels(self.coefficients(raw))
 
     def noise_of(self, seeds: Tensor, samples: int) -> Callable[[Tensor | int], Tensor]:
         """Window numbers, one or [B], to the noise of their draws [B, K, C]."""
@@ -464,14 +386,14 @@ class ReactFace(ReactionModel[ReactFaceConfig]):
         speech = RunningMoments(self.speech_scale.mean.numel())
         together = RunningCovariance(COEFFICIENTS)
         for batch in batches:
-            rows = _observed_rows(batch.listener, *GROUPS["coefficients"])
+            rows = observed_rows(batch.listener, "coefficients")
             listener.update(rows)
             if self.listener_space is not None:
                 together.update(rows)
             if all(n in batch.speaker for n in GROUPS["coefficients"]):
-                face.update(_observed_rows(batch.speaker, *GROUPS["coefficients"]))
+                face.update(observed_rows(batch.speaker, "coefficients"))
             if self.speech is not None:
-                speech.update(_observed_rows(batch.speaker, self.config.speech))
+                speech.update(observed_rows(batch.speaker, self.config.speech))
         with torch.no_grad():
             listener.write_to(self.listener_scale)
             if self.listener_space is not None and self.config.subspace is not None:
@@ -529,13 +451,3 @@ class ReactFace(ReactionModel[ReactFaceConfig]):
             return kept[index]
 
         return noise
-
-
-def _observed_rows(behaviour: Behaviour, *names: str) -> Tensor:
-    """Ticks of frames that are inside the clips and observed in all of the channels, [N, C]."""
-    keep = behaviour.inside()
-    for n in names:
-        keep = keep & behaviour.mask(n)
-    values = torch.cat([behaviour.filled(n) for n in names], dim=-1)
-    rate = values.shape[-2] // keep.shape[-1]
-    return values[keep.repeat_interleave(rate, dim=-1)]

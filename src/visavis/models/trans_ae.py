@@ -27,8 +27,9 @@ from visavis.channels import GROUPS, STANDARD
 from visavis.dyad import Batch, Persona
 from visavis.models._appropriate_loss import real
 from visavis.models._base import STRICT, ReactionConfig, ReactionModel
+from visavis.models._outputs import coefficient_channels
 from visavis.models._reactface_layers import COEFFICIENTS, Moment, SpeakFormer
-from visavis.models._reactface_session import as_channels
+from visavis.models._sources import average_where_lost, observed_rows
 from visavis.nn.alignment import interaction_bias
 from visavis.nn.attention import DecoderLayer
 from visavis.nn.cache import Tape
@@ -104,14 +105,13 @@ class TransAE(ReactionModel[TransAEConfig]):
         if isinstance(self.face, CausalVideoEncoder):
             seen: Tensor = self.face(speaker.filled("pixels", 128))[0]
             return seen
-        values = [speaker.filled(n, float("nan")) for n in GROUPS["coefficients"]]
-        out: Tensor = self.face(_known(torch.cat(values, dim=-1), self.face_scale))
+        out: Tensor = self.face(average_where_lost(speaker, "coefficients", self.face_scale))
         return out
 
     def encode_speech(self, speaker: Behaviour) -> Tensor:
         """Speaker [B, T] to tokens [B, k T, C]; an unobserved frame is the average sound."""
-        values = speaker.filled(self.config.speech, float("nan"))
-        out: Tensor = self.speech(_known(values, self.speech_scale))
+        known = average_where_lost(speaker, self.config.speech, self.speech_scale)
+        out: Tensor = self.speech(known)
         return out
 
     def decode(self, face: Tensor, speech: Tensor) -> Tensor:
@@ -137,17 +137,17 @@ class TransAE(ReactionModel[TransAEConfig]):
         self, speaker: Behaviour, seeds: Tensor, num_samples: int, persona: Persona | None
     ) -> dict[str, Tensor]:
         made = self.decode(self.encode_face(speaker), self.encode_speech(speaker))
-        return as_channels(made[:, None].expand(-1, num_samples, -1, -1))
+        return coefficient_channels(made[:, None].expand(-1, num_samples, -1, -1))
 
     def fit(self, batches: Iterable[Batch]) -> None:
         """Means and deviations of the speakers' inputs and the listeners' coefficients."""
         face, listener = RunningMoments(COEFFICIENTS), RunningMoments(COEFFICIENTS)
         speech = RunningMoments(self.speech_scale.mean.numel())
         for batch in batches:
-            listener.update(_rows(batch.listener, *GROUPS["coefficients"]))
-            speech.update(_rows(batch.speaker, self.config.speech))
+            listener.update(observed_rows(batch.listener, "coefficients"))
+            speech.update(observed_rows(batch.speaker, self.config.speech))
             if self.config.face == "coefficients":
-                face.update(_rows(batch.speaker, *GROUPS["coefficients"]))
+                face.update(observed_rows(batch.speaker, "coefficients"))
         with torch.no_grad():
             listener.write_to(self.listener_scale)
             speech.write_to(self.speech_scale)
@@ -164,18 +164,3 @@ class TransAE(ReactionModel[TransAEConfig]):
             "expression": masked_mean(error[..., :EXPRESSION], mask),
             "pose": self.config.pose_weight * masked_mean(error[..., EXPRESSION:], mask),
         }
-
-
-def _known(values: Tensor, scale: Standardise) -> Tensor:
-    """Standardised values, the average where they are NaN."""
-    out: Tensor = scale(torch.where(values.isnan(), scale.mean, values))
-    return out
-
-
-def _rows(behaviour: Behaviour, *names: str) -> Tensor:
-    """Ticks of frames that are inside the clips and observed in all of the channels, [N, C]."""
-    keep = behaviour.inside()
-    for n in names:
-        keep = keep & behaviour.mask(n)
-    values = torch.cat([behaviour.filled(n) for n in names], dim=-1)
-    return values[keep.repeat_interleave(values.shape[-2] // keep.shape[-1], dim=-1)]
