@@ -163,6 +163,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "face only": {"speech": "none"},
     "without synchronisation": {"visual": False, "modality": "none"},
     "three encoder layers": {"latent_layers": 3, "past": 7},
+    "in the space of training faces": {"subspace": 0.5},
 }
 
 
@@ -200,6 +201,16 @@ def test_pictures_are_seen_as_they_come_and_what_is_lost_is_grey() -> None:
     a, b = (model.generate(x, 2, seeds=1).pack() for x in (lost, seen))
     torch.testing.assert_close(a, b, **CLOSE)
     assert float((a[:, 3] - whole.pack()[:, 3]).abs().max()) > 1e-6
+
+
+def test_reactions_stay_in_the_space_in_which_the_training_listeners_move() -> None:
+    model = made(subspace=0.5)
+    assert model.listener_space is not None
+    projection = model.listener_space.projection
+    assert 0 < int(torch.linalg.matrix_rank(projection, atol=1e-4)) < 58
+    out = model.listener_scale(model.coefficients(torch.randn(3, 7, 58)))
+    torch.testing.assert_close(out @ projection, out, atol=1e-4, rtol=0.0)
+    assert made().listener_space is None
 
 
 @pytest.mark.parametrize("name", VARIANTS)
