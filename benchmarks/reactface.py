@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import multiprocessing
 import statistics
 import sys
 import time
@@ -52,6 +53,7 @@ def main() -> None:
     for threads in sorted({1, options.threads}):
         torch.set_num_threads(threads)
         many(model, options.lanes, torch.device("cpu"))
+    in_processes(options.lanes, options.threads)
     if device.type == "cuda":
         many(model.to(device), options.lanes, device)
         model.to("cpu")
@@ -117,6 +119,23 @@ def many(model: ReactFace, lanes: int, device: torch.device) -> None:
             print(f"memory of a conversation: {state / 2**20:.2f} MiB (its snapshot)")
         del session
         gc.collect()
+
+
+def in_processes(lanes: int, count: int) -> None:
+    """The same conversations, shared by processes of one thread each, at once."""
+    print(f"the same in {count} processes of one thread at once, {lanes // count} each:")
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=_process, args=(lanes // count,)) for _ in range(count)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+
+
+def _process(lanes: int) -> None:
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    many(ReactFace(ReactFaceConfig(speech="wav2vec2")).eval(), lanes, torch.device("cpu"))
 
 
 def long(model: ReactFace, *, minutes: int) -> None:
