@@ -21,7 +21,9 @@ def rows() -> list[dict[str, Any]]:
         recipe = recipes.read(name)
         with torch.device("meta"):
             model = recipes.new_model(recipe.model, recipe.settings)
-        bundled = name in here and bool(list(model.state_dict()))
+            bundled = name in here and bool(list(model.state_dict()))
+            if bundled:  # what `load` returns may be smaller than the recipe
+                model = recipes.new_model(recipe.model, card(name)["settings"])
         found.append(
             {
                 "name": name,

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from visavis.models._outputs import attribute_channels, attributes_in_range, coefficient_channels
 from visavis.models._reactdiff_attention import Recall, attended
 from visavis.models._reactdiff_config import TransformerSpec
 from visavis.models._reactdiff_inputs import STREAMS
@@ -159,14 +160,5 @@ class Decoder(nn.Module):
 
 def as_channels(raw: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Raw reactions [..., 58] and [..., 25] as named channels in their ranges."""
-    blendshapes, rotation, translation = raw["coefficients"].split([52, 3, 3], dim=-1)
-    au, va, expression = raw["attributes"].split([15, 2, 8], dim=-1)
-    shares = expression.clamp(min=1e-6)
-    return {
-        "au": au.clamp(0.0, 1.0),
-        "va": va.clamp(-1.0, 1.0),
-        "expression": shares / shares.sum(-1, keepdim=True),
-        "blendshapes": blendshapes.clamp(0.0, 1.0),
-        "rotation": rotation,
-        "translation": translation,
-    }
+    attributes = attribute_channels(attributes_in_range(raw["attributes"]))
+    return attributes | coefficient_channels(raw["coefficients"])

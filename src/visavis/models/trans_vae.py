@@ -27,6 +27,7 @@ from visavis.behaviour import Behaviour
 from visavis.channels import GROUPS, STANDARD
 from visavis.dyad import Batch, Persona
 from visavis.models._base import STRICT, Objective, ReactionConfig, ReactionModel
+from visavis.models._outputs import attribute_channels, coefficient_channels
 from visavis.models._trans_vae_losses import objective_terms
 from visavis.models._trans_vae_online import OnlineBranch, OnlineState, TransVAESession
 from visavis.nn.attention import DecoderLayer
@@ -406,13 +407,4 @@ def _observed_rows(behaviour: Behaviour, names: tuple[str, ...]) -> Tensor:
 
 def as_channels(raw: dict[str, Tensor]) -> dict[str, Tensor]:
     """Raw outputs [..., 58] and [..., 25] as named channels; blendshapes end in [0, 1]."""
-    blendshapes, rotation, translation = raw["coefficients"].split([52, 3, 3], dim=-1)
-    au, va, expression = raw["attributes"].split([15, 2, 8], dim=-1)
-    return {
-        "au": au,
-        "va": va,
-        "expression": expression,
-        "blendshapes": blendshapes.clamp(0.0, 1.0),
-        "rotation": rotation,
-        "translation": translation,
-    }
+    return attribute_channels(raw["attributes"]) | coefficient_channels(raw["coefficients"])
