@@ -34,6 +34,16 @@ def test_a_real_reaction_costs_nothing_but_variety() -> None:
     assert terms(those(data, 1, 2), data)["variety"] < got["variety"]
 
 
+def test_without_coefficients_attributes_are_judged_as_with_them() -> None:
+    data = batch(2, 30, targets=3)
+    draws = those(data, 0, 1)
+    both, alone = terms(draws, data), terms({"attributes": draws["attributes"].clone()}, data)
+    assert set(both) - set(alone) == {"blendshapes", "pose"}
+    assert alone["attributes"] == both["attributes"]
+    alike = {"attributes": those(data, 0, 0)["attributes"]}
+    assert terms(alike, data)["variety"] > alone["variety"]
+
+
 def test_coverage_asks_for_a_draw_near_each_real_reaction() -> None:
     data = batch(2, 30, targets=3)
     alike, apart = (terms(those(data, *who), data, coverage=True) for who in ((0, 0, 0), (0, 1, 2)))

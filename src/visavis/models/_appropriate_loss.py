@@ -38,7 +38,7 @@ def appropriate_terms(
     draws: dict[str, Tensor],
     batch: Batch,
     *,
-    pose_weight: float,
+    pose_weight: float = 1.0,
     share: float = SHARE,
     coverage: bool = False,
     by_group: bool = False,
@@ -49,7 +49,7 @@ def appropriate_terms(
     Args:
         draws: K draws, {"coefficients": [B, K, T, 58], "attributes": [B, K, T, 25]}; at least two.
             A model that returns coefficients alone completes them
-            (`attributes_from_coefficients`).
+            (`attributes_from_coefficients`); one that returns attributes alone leaves them out.
         pose_weight: of the pose's squared error; the other weights stand above.
         share: of the real listeners' variety that two draws must have.
         coverage: adds the term "coverage".
@@ -60,12 +60,12 @@ def appropriate_terms(
             Variety is that of all.
 
     Returns:
-        Weighted terms: attributes, blendshapes, pose, motion; "variety", the shortfall of the
-        first two draws; "coverage", the cost of the draw nearest to each listener, so that the
-        draws become listeners of all kinds instead of one that is near to most.
+        Weighted terms: attributes, motion, with coefficients also blendshapes and pose; "variety",
+        the shortfall of the first two draws; "coverage", the cost of the draw nearest to each
+        listener, so that the draws become listeners of all kinds instead of one that is near to
+        most.
     """
     attributes, mask = real(batch.targets, *GROUPS["attributes"])  # [B, N, T, 25]
-    coefficients, pose_mask = real(batch.targets, *GROUPS["coefficients"])
     only = batch.target_mask if only is None else only
     there = only[:, None].expand(-1, draws["attributes"].shape[1], -1)
 
@@ -80,12 +80,7 @@ def appropriate_terms(
     cost, chosen = nearest(costs, there)
 
     rows = torch.arange(len(chosen), device=chosen.device)[:, None]
-    nearest_real, kept = coefficients[rows, chosen], pose_mask[rows, chosen]
-    difference = (draws["coefficients"] - nearest_real) ** 2
-    motion = velocity_error(draws["coefficients"], nearest_real, kept)
-    motion = motion + velocity_error(
-        draws["attributes"], attributes[rows, chosen], mask[rows, chosen]
-    )
+    motion = velocity_error(draws["attributes"], attributes[rows, chosen], mask[rows, chosen])
     lacking = [
         shortfall(drawn, wanted, batch.target_mask, asked * share)
         for drawn, wanted, asked in zip(
@@ -95,15 +90,18 @@ def appropriate_terms(
             strict=True,
         )
     ]
-    shapes = draws["coefficients"][..., :52], coefficients[..., :52]
-    terms = {
-        "attributes": cost.mean(),
-        "blendshapes": ERROR * masked_mean(difference[..., :52], kept),
-        "pose": pose_weight * masked_mean(difference[..., 52:], kept),
-        "motion": MOTION * motion,
-        "variety": VARIETY
-        * (torch.stack(lacking).mean() + shortfall(*shapes, batch.target_mask, share)),
-    }
+    lack = torch.stack(lacking).mean()
+    terms = {"attributes": cost.mean()}
+    if "coefficients" in draws:
+        coefficients, pose_mask = real(batch.targets, *GROUPS["coefficients"])
+        nearest_real, kept = coefficients[rows, chosen], pose_mask[rows, chosen]
+        difference = (draws["coefficients"] - nearest_real) ** 2
+        motion = velocity_error(draws["coefficients"], nearest_real, kept) + motion
+        terms["blendshapes"] = ERROR * masked_mean(difference[..., :52], kept)
+        terms["pose"] = pose_weight * masked_mean(difference[..., 52:], kept)
+        shapes = draws["coefficients"][..., :52], coefficients[..., :52]
+        lack = lack + shortfall(*shapes, batch.target_mask, share)
+    terms |= {"motion": MOTION * motion, "variety": VARIETY * lack}
     if coverage:
         weights = only.to(costs.dtype)
         terms["coverage"] = (costs.min(1).values * weights).sum() / weights.sum()

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from visavis.models._appropriate_loss import SHARE
 from visavis.models._base import STRICT, ReactionConfig
 
 
@@ -45,6 +46,17 @@ class PerReactorConfig(ReactionConfig):
     anchor: Literal["va", "appropriate"] = "va"
     """What holds the generator beside its critics: valence and arousal to the nearest appropriate
     reaction (released, not in the paper), or the objective of docs/models.md (ours)."""
+    variety_weight: float = Field(default=1.0, ge=0)
+    """Of the shortfall of variety that "appropriate" counts."""
+    variety_share: float = Field(default=SHARE, ge=0)
+    """"appropriate": of the real listeners' variety that draws must have."""
+    coverage_weight: float = Field(default=0.0, ge=0)
+    """"appropriate": of the cost of the draw nearest to each appropriate reaction."""
+    smooth_weight: float = Field(default=1.0, ge=0)
+    """"appropriate": of the squared error of first differences."""
+    temperature: float = Field(default=1.0, ge=0)
+    """Ours: what the latent's noise is multiplied by when reactions are drawn; training draws at
+    1."""
     pose_weight: float = Field(default=10.0, ge=0)
     persona_scale: float = Field(default=1e-5, ge=0)
     """Of the pattern among the speaker's tokens in the personal critic (released: 1e-5)."""

@@ -52,9 +52,10 @@ _SQUASHED = Adversarial(
 
 
 def made(
-    model: PerReactor, batch: Batch, *, personal: bool
+    model: PerReactor, batch: Batch, *, personal: bool, count: int | None = None
 ) -> tuple[dict[str, Tensor], Gaussian, Tensor | None]:
-    """`config.draws` reactions a clip, the latent's distribution, and the listeners' patterns.
+    """Reactions, `count` a clip (default: `config.draws`), the latent's distribution, and the
+    listeners' patterns.
 
     The generic generator is read without gradients in the personal stage, but for its decoder's
     hearing, which the personal decoder shares and no objective of that stage moves.
@@ -63,7 +64,7 @@ def made(
     with torch.set_grad_enabled(torch.is_grad_enabled() and not personal):
         features = model.encode(batch.speaker)
         distribution = model.predict(features, inside)
-    shape = (len(batch), model.config.draws, model.config.width)
+    shape = (len(batch), count or model.config.draws, model.config.width)
     noise = torch.randn(shape, device=features.device, dtype=features.dtype)
     latent = Gaussian(distribution.mean[:, None], distribution.log_variance[:, None]).at(noise)
     pattern = model.patterns(batch) if personal else None
@@ -78,6 +79,14 @@ def targets(batch: Batch, *, personal: bool) -> Tensor:
     if batch.personal_mask is None:
         raise InputError("the personal stage wants batches with a personal_mask (collate).")
     return batch.target_mask & batch.personal_mask
+
+
+def mean_terms(model: PerReactor, batch: Batch) -> dict[str, Tensor]:
+    """What the stage "mean" minimises, ours: when to move, without critics or variety."""
+    draws, distribution, _ = made(model, batch, personal=False, count=2)
+    terms = _anchor(model, draws, batch, batch.target_mask)
+    terms["kl"] = model.config.kl_weight * distribution.kl().mean()
+    return {n: x for n, x in terms.items() if n not in ("variety", "coverage")}
 
 
 def generator_terms(model: PerReactor, batch: Batch, *, personal: bool) -> dict[str, Tensor]:
@@ -205,9 +214,20 @@ def _anchor(
 ) -> dict[str, Tensor]:
     config = model.config
     if config.anchor == "appropriate":
-        first = {n: x[:, :2] for n, x in draws.items()}
         kept = replace(batch, target_mask=there)
-        return appropriate_terms(first, kept, pose_weight=config.pose_weight)
+        terms = appropriate_terms(
+            draws,
+            kept,
+            pose_weight=config.pose_weight,
+            share=config.variety_share,
+            coverage=config.coverage_weight > 0,
+            by_group=True,
+        )
+        terms["motion"] = config.smooth_weight * terms["motion"]
+        terms["variety"] = config.variety_weight * terms["variety"]
+        if "coverage" in terms:
+            terms["coverage"] = config.coverage_weight * terms["coverage"]
+        return terms
     return {"anchor": _error(draws, batch, there, "attributes", columns=slice(15, 17))}
 
 

@@ -179,6 +179,7 @@ class PerReactor(ReactionModel[PerReactorConfig]):
         features = self.encode(speaker)
         distribution = self.predict(features, inside)
         noise = self.draw(seeds, num_samples, "perreactor/latent", 0, (self.config.width,))
+        noise = self.config.temperature * noise
         latent = Gaussian(distribution.mean[:, None], distribution.log_variance[:, None]).at(noise)
         pattern = None
         if persona is not None:
@@ -281,7 +282,8 @@ class PerReactor(ReactionModel[PerReactorConfig]):
                 self.suits_person.load_state_dict(self.suits.state_dict())
 
     def objectives(self, stage: str = "main") -> tuple[Objective, ...]:
-        """Generator, realism and appropriateness of the stage "generic" or "personal"."""
+        """Generator, realism and appropriateness of the stage "generic" or "personal"; of the
+        stage "mean" (ours) the generator alone."""
         own = stage == "personal"
         if own:
             parts = ["pattern", "own", "from_traits", "join", "share"]
@@ -297,6 +299,8 @@ class PerReactor(ReactionModel[PerReactorConfig]):
         ) -> Callable[[Batch], dict[str, Tensor]]:
             return lambda batch: terms(self, batch, personal=own)
 
+        if stage == "mean":
+            return (Objective("generator", generator, partial(losses.mean_terms, self), adam),)
         found = [Objective("generator", generator, learning(losses.generator_terms), adam)]
         if self.realism is not None:
             parameters = tuple(self.realism.parameters())
