@@ -103,6 +103,8 @@ BLENDSHAPES = tuple(
 _WAV2VEC2_WIDTH = 768
 _ROBERTA_WIDTH = 768
 _TEXT_WIDTH = 64
+SUBJECT_SLOTS, SUBJECT_LETTERS = 4, 16
+"""Emotion priors that one frame holds, and numbers that spell a subject (`features/subjects`)."""
 
 STANDARD: Mapping[str, Channel] = {
     channel.name: channel
@@ -139,6 +141,18 @@ STANDARD: Mapping[str, Channel] = {
         # what is being said (features/text.py)
         Channel("text", tuple(f"h{i}" for i in range(_TEXT_WIDTH))),
         Channel("roberta", tuple(f"r{i}" for i in range(_ROBERTA_WIDTH))),
+        # what it may mean to whoever says it (features/subjects); intensity 0 is an empty slot
+        Channel(
+            "subjects",
+            tuple(
+                f"{part}{slot}"
+                for slot in range(SUBJECT_SLOTS)
+                for part in (
+                    *("intensity", "polarity", "label"),
+                    *(f"l{i}_" for i in range(SUBJECT_LETTERS)),
+                )
+            ),
+        ),
     )
 }
 
@@ -150,7 +164,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         *("confidence", "measured"),
     ),
     "speech": ("mfcc78", "logmel", "energy", "pitch", "voice", "wav2vec2"),
-    "words": ("text", "roberta"),
+    "words": ("text", "roberta", "subjects"),
 }
 """Names that stand for several channels in `select`, `without` and `drop`."""
 

@@ -89,6 +89,11 @@ def roberta_channel(
     """
     model, tokenizer = _encoder(str(weights))
     width = STANDARD["roberta"].size
+    if model.config.hidden_size != width:
+        raise InputError(
+            f"the encoder in {weights} has width {model.config.hidden_size}; channel roberta has "
+            f"{width}, as RoBERTa base."
+        )
     texts = [w.text for w in words]
     vectors: list[F64] = []
     size = 1 if reach == "heard" else 150
@@ -99,6 +104,13 @@ def roberta_channel(
         if progress is not None:
             progress(min(start + size, len(texts)), len(texts))
     return torch.from_numpy(_on_clock(words, vectors, frames, reach, width).astype(np.float32))
+
+
+def text_vectors(words: Sequence[str], weights: str | Path) -> F64:
+    """Contextual vectors of one sentence's words, [N, C]; `weights` as of `roberta_channel`, of
+    any width."""
+    model, tokenizer = _encoder(str(weights))
+    return _encoded(model, tokenizer, list(words))
 
 
 def _on_clock(
@@ -133,12 +145,6 @@ def _encoder(folder: str) -> tuple[Any, Any]:
         model = transformers.AutoModel.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError) as error:
         raise InputError(f"{folder} holds no text encoder: {error}") from error
-    width = model.config.hidden_size
-    if width != STANDARD["roberta"].size:
-        raise InputError(
-            f"the encoder in {folder} has width {width}; channel roberta has "
-            f"{STANDARD['roberta'].size}, as RoBERTa base."
-        )
     return model.eval(), tokenizer
 
 
