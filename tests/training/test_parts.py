@@ -65,7 +65,8 @@ def test_the_average_is_its_formula_and_the_weights_come_back(power: float | Non
         with torch.no_grad():
             model.weight.fill_(float(step))
         ema.update(step)
-        decay = 0.9 if power is None else min(0.9, 1 - (1 + step) ** -power)
+        risen = (1 + step) / (10 + step) if power is None else 1 - (1 + step) ** -power
+        decay = min(0.9, risen)
         wanted = decay * wanted + (1 - decay) * step
     assert set(ema.average) == {"weight"}
     with ema.swapped():

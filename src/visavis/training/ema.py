@@ -14,8 +14,9 @@ class Ema:
 
     Args:
         decay: d. ReactDiff's MMT takes 0.999.
-        power: with it d = min(decay, 1 - (1 + step)^-power), so that early weights are forgotten
-            (0.6667 in k-diffusion's inverse-power warm-up).
+        power: d rises as 1 - (1 + step)^-power (0.6667 in k-diffusion's inverse-power warm-up);
+            without it as (1 + step) / (10 + step). Either way at most `decay`: a plain average
+            would still be a third initial weights after 1 / (1 - decay) steps.
     """
 
     def __init__(self, model: nn.Module, decay: float, *, power: float | None = None) -> None:
@@ -26,9 +27,10 @@ class Ema:
     @torch.no_grad()
     def update(self, step: int) -> None:
         """After the optimisers' step number `step` (from 0) of the stage."""
-        decay = self.decay
+        risen = (1 + step) / (10 + step)
         if self.power is not None:
-            decay = min(decay, 1 - (1 + step) ** -self.power)
+            risen = 1 - (1 + step) ** -self.power
+        decay = min(self.decay, risen)
         now = [p.detach().float() for p in self._weights.values()]
         torch._foreach_lerp_(list(self.average.values()), now, 1 - decay)
 
