@@ -2,33 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
 from visavis.nn.attention import Attention
+from visavis.nn.cache import Recall
 
 _SHORTEST, _GROWTH = 4.0, 3.0
-
-
-class Recall:
-    """Keys and values of the last frames, one pair an attention, in the order they are called."""
-
-    def __init__(self, past: Sequence[Tensor], span: int) -> None:
-        """`past`: keys and values in turn, each [N, heads, span, c]."""
-        self._past, self._span = list(past), span
-        self.kept: list[Tensor] = []
-        """The same after this window."""
-
-    def join(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values [N, heads, t, c] behind those before, [N, heads, span + t, c]."""
-        joined = []
-        for new in (keys, values):
-            whole = torch.cat([self._past[len(self.kept)], new], dim=-2)
-            self.kept.append(whole[..., -self._span :, :])
-            joined.append(whole)
-        return joined[0], joined[1]
 
 
 def attended(

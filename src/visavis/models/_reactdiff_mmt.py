@@ -13,10 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from visavis.models._outputs import attribute_channels, attributes_in_range, coefficient_channels
-from visavis.models._reactdiff_attention import Recall, attended
+from visavis.models._reactdiff_attention import attended
 from visavis.models._reactdiff_config import TransformerSpec
 from visavis.models._reactdiff_inputs import STREAMS
 from visavis.nn.attention import Attention, DecoderLayer
+from visavis.nn.cache import Recall
 
 COEFFICIENTS, ATTRIBUTES = 58, 25
 _STACKS, _LAYERS = 2, 2

@@ -16,10 +16,11 @@ from torch import Tensor
 
 from visavis.behaviour import Behaviour
 from visavis.dyad import Persona
-from visavis.models._reactdiff_attention import Recall, streamed
+from visavis.models._reactdiff_attention import streamed
 from visavis.models._reactdiff_latent import padded
 from visavis.models._reactdiff_mmt import Decoder, Encoder, as_channels
 from visavis.models._session import Conversation, WindowSession
+from visavis.nn.cache import Recall
 
 if TYPE_CHECKING:
     from visavis.models.reactdiff import ReactDiff

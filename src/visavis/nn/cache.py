@@ -45,6 +45,25 @@ class Tape:
         return torch.cat([self._held[0], keys], 1), torch.cat([self._held[1], values], 1)
 
 
+class Recall:
+    """Keys and values of the last frames, one pair an attention, in the order they are called."""
+
+    def __init__(self, past: Sequence[Tensor], span: int) -> None:
+        """`past`: keys and values in turn, each [N, heads, span, c]."""
+        self._past, self._span = list(past), span
+        self.kept: list[Tensor] = []
+        """The same after this window."""
+
+    def join(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values [N, heads, t, c] behind those before, [N, heads, span + t, c]."""
+        joined = []
+        for new in (keys, values):
+            whole = torch.cat([self._past[len(self.kept)], new], dim=-2)
+            self.kept.append(whole[..., whole.shape[-2] - self._span :, :])
+            joined.append(whole)
+        return joined[0], joined[1]
+
+
 class Place:
     """Where t new tokens of some rows of a ring go, and which token each slot then holds.
 
