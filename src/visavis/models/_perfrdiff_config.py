@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from visavis.models._appropriate_loss import SHARE
 from visavis.models._base import STRICT, ReactionConfig
 from visavis.models._perfrdiff_denoiser import TABLE
 
@@ -26,6 +27,8 @@ class PerFRDiffConfig(ReactionConfig):
     the 2025 and 2026 baselines, that one and its own."""
     timed: bool = False
     """Ours: what the speaker did at each moment is added to that frame's token (`Hearing`)."""
+    pool: int = Field(default=1, gt=0)
+    """Ours: so many frames of the speaker are averaged to one token of the memory."""
     steps: int = Field(default=1000, gt=0)
     """T of the diffusion."""
     sampling_steps: int = Field(default=50, gt=0)
@@ -36,6 +39,24 @@ class PerFRDiffConfig(ReactionConfig):
     """2025 and 2026: 5."""
     expression_weight: float = Field(default=1.0, gt=0)
     """2025 and 2026: 2."""
+    objective: Literal["published", "appropriate"] = "published"
+    """"published": the denoiser's squared error alone. "appropriate": ours, with the objective over
+    all appropriate listeners (`_appropriate_loss`) of what the sampler makes of noise."""
+    draws: int = Field(default=4, ge=2)
+    """"appropriate": reactions drawn a clip and step."""
+    denoising_weight: float = Field(default=1.0, ge=0)
+    """"appropriate": of the denoiser's squared error beside it."""
+    variety_weight: float = Field(default=1.0, ge=0)
+    variety_share: float = Field(default=SHARE, ge=0)
+    coverage_weight: float = Field(default=0.0, ge=0)
+    smooth_weight: float = Field(default=1.0, ge=0)
+    """"appropriate": of variety that lacks, the share of the real listeners' that is asked for, the
+    cost of the draw nearest to each listener, and the error of first differences."""
+    persistence: float = Field(default=0.0, ge=0, le=1)
+    """Ours: share of the noise's variance that all windows of a clip have in common, so that a
+    listener stays who they are. Published: 0."""
+    temperature: float = Field(default=1.0, ge=0)
+    """Ours: what the noise is multiplied by when reactions are drawn."""
     style: int = Field(default=512, gt=0)
     style_hidden: int = Field(default=1024, gt=0)
     style_layers: int = Field(default=4, gt=0)
@@ -58,6 +79,8 @@ class PerFRDiffConfig(ReactionConfig):
             raise ValueError(
                 f"sampling_steps must be at most steps, not {self.sampling_steps} of {self.steps}"
             )
+        if self.window % self.pool:
+            raise ValueError(f"window must be a multiple of pool, not {self.window} of {self.pool}")
         if self.tokens >= TABLE:
             raise ValueError(f"window is too long: {self.tokens} tokens, at most {TABLE - 1}")
 
@@ -69,4 +92,4 @@ class PerFRDiffConfig(ReactionConfig):
     @property
     def tokens(self) -> int:
         """Of the memory, without the step's."""
-        return 2 * self.heard + 1
+        return 2 * (self.heard // self.pool) + 1

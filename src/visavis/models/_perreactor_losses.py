@@ -7,11 +7,13 @@ rows of one batch, each judged by itself.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from visavis.channels import GROUPS
 from visavis.dyad import Batch
@@ -29,8 +31,12 @@ SIZES = [58, 25]
 FAR_S = 2.0
 """A reaction moved by so much is at the wrong time: listeners answer within 0.4 to 1.4 s."""
 
-FRAMES = 1024
-"""Real frames a step: relativistic losses compare each with every made one."""
+JUDGED = 2
+"""Draws of a clip that critics see in a step."""
+
+FRAMES = 512
+"""Real and made frames that the critic of frames sees in a step: neighbours are nearly equal, and
+relativistic losses compare each real one with every made one."""
 
 
 def pair_of(name: str, *, frames: bool) -> Adversarial:
@@ -109,18 +115,24 @@ def generator_terms(model: PerReactor, batch: Batch, *, personal: bool) -> dict[
     if model.realism is None:
         terms["frames"] = config.pose_weight * _error(draws, batch, there, "coefficients")
     elif config.realism_weight:
-        scores = model.realism(draws["coefficients"])[each]
+        with _still(model.realism):
+            scores = model.realism(_some(draws["coefficients"][each]))
+            genuine = model.realism(_real_frames(batch, there)) if _relative(model) else scores
         pair = pair_of(config.adversarial, frames=True)
-        genuine = model.realism(_real_frames(batch, there)) if _relative(model) else scores
         terms["realism"] = config.realism_weight * pair.generator(genuine, scores)
-    if _judge(model, personal) is None:
+    judge = _judge(model, personal)
+    if judge is None:
         terms["reaction"] = _error(draws, batch, there, "attributes")
     elif config.appropriateness_weight:
-        scores = _judged(model, batch, _seen(model, draws), pattern, personal).flatten()
+        shown = _seen(model, {n: x[:, :JUDGED] for n, x in draws.items()})
+        with _still(judge):
+            scores = _judged(model, batch, shown, pattern, personal).flatten()
+            genuine = scores
+            if _relative(model):
+                told = None if pattern is None else pattern.detach()
+                first = [x[:, :JUDGED] for x in _targets(batch)]
+                genuine = _judged(model, batch, tuple(first), told, personal)[there[:, :JUDGED]]
         pair = pair_of(config.adversarial, frames=False)
-        genuine = scores
-        if _relative(model):
-            genuine = _judged(model, batch, _targets(batch), pattern, personal)[there]
         terms["appropriateness"] = config.appropriateness_weight * pair.generator(genuine, scores)
     return terms
 
@@ -130,10 +142,10 @@ def realism_terms(model: PerReactor, batch: Batch, *, personal: bool) -> dict[st
     config, critic = model.config, model.realism
     assert critic is not None
     with torch.no_grad():
-        draws, _, _ = made(model, batch, personal=personal)
-    inside = batch.listener.inside()[:, None].expand(-1, config.draws, -1)
+        draws, _, _ = made(model, batch, personal=personal, count=JUDGED)
+    inside = batch.listener.inside()[:, None].expand(-1, JUDGED, -1)
     genuine = _real_frames(batch, targets(batch, personal=personal))
-    scores, fake = critic(genuine), critic(draws["coefficients"][inside])
+    scores, fake = critic(genuine), critic(_some(draws["coefficients"][inside]))
     terms = {"critic": pair_of(config.adversarial, frames=True).critic(scores, fake)}
     if config.r1:
         terms["slope"] = config.r1 * gradient_penalty(critic, genuine)
@@ -146,7 +158,7 @@ def suits_terms(model: PerReactor, batch: Batch, *, personal: bool) -> dict[str,
     config = model.config
     there = targets(batch, personal=personal)
     with torch.no_grad():
-        draws, _, pattern = made(model, batch, personal=personal)
+        draws, _, pattern = made(model, batch, personal=personal, count=JUDGED)
     wrong, wrong_there = negatives(batch, personal=personal, hard=config.hard_negatives)
     genuine = _targets(batch)
     groups = (genuine, _seen(model, draws), wrong)
@@ -246,11 +258,24 @@ def _error(
     return torch.stack(errors).mean()
 
 
+@contextmanager
+def _still(critic: nn.Module) -> Iterator[None]:
+    """The critic as the generator meets it: its own weights ask for no gradient."""
+    asked = [p for p in critic.parameters() if p.requires_grad]
+    for p in asked:
+        p.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for p in asked:
+            p.requires_grad_(True)
+
+
 def _relative(model: PerReactor) -> bool:
     return model.config.adversarial == "relativistic"
 
 
-def _judge(model: PerReactor, personal: bool) -> torch.nn.Module | None:
+def _judge(model: PerReactor, personal: bool) -> nn.Module | None:
     return model.suits_person if personal else model.suits
 
 
@@ -290,7 +315,11 @@ def _targets(batch: Batch) -> tuple[Tensor, Tensor]:
 def _real_frames(batch: Batch, there: Tensor) -> Tensor:
     """At most `FRAMES` observed frames of the appropriate reactions, [F, 58]."""
     values, mask = real(batch.targets, *GROUPS["coefficients"])
-    frames = values[mask & there[..., None]]
+    return _some(values[mask & there[..., None]])
+
+
+def _some(frames: Tensor) -> Tensor:
+    """At most `FRAMES` of frames [F, C], at random."""
     return frames[torch.randperm(len(frames), device=frames.device)[:FRAMES]]
 
 

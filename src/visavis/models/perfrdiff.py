@@ -18,6 +18,7 @@ frozen auto-encoder). The prior, whose output the released configuration drops, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -27,12 +28,14 @@ from visavis.behaviour import Behaviour
 from visavis.channels import GROUPS, STANDARD
 from visavis.dyad import Batch, Persona
 from visavis.errors import InputError
+from visavis.models import _perfrdiff_losses as losses
 from visavis.models._appropriate_loss import real
 from visavis.models._base import Objective, ReactionModel
 from visavis.models._clip_decoder import ATTRIBUTES, COEFFICIENTS, Hearing
 from visavis.models._history import cut, first_windows, observed_frames
 from visavis.models._perfrdiff_config import PerFRDiffConfig
 from visavis.models._perfrdiff_denoiser import Denoiser, Memory, targets
+from visavis.models._perfrdiff_losses import mixed, schedule
 from visavis.models._perfrdiff_person import PersonEncoder, contrast, right
 from visavis.models._perfrdiff_session import PerFRDiffSession
 from visavis.models._personal import (
@@ -42,11 +45,8 @@ from visavis.models._personal import (
     rest_of,
     warn_of_speaker,
 )
-from visavis.nn.diffusion import noised
-from visavis.nn.losses import masked_mean
 from visavis.nn.low_rank import Shift, Shifts, mean_square
 from visavis.nn.samplers import ddim
-from visavis.nn.schedules import alpha_bars, cosine_betas, leading_steps
 from visavis.nn.standardise import RunningMoments, Standardise
 
 MFCC = STANDARD["mfcc78"].size
@@ -126,8 +126,8 @@ class PerFRDiff(ReactionModel[PerFRDiffConfig]):
         return padded.unfold(1, self.config.heard, size).transpose(2, 3)
 
     def tokens(self, seen: Tensor, *, drop: float = 0.0) -> tuple[Tensor, Tensor | None]:
-        """What R windows see, [R, S, 161], to memory tokens [R, 2 S + 1, C] and, with `timed`, what
-        each of the window's own frames hears [R, L, C]."""
+        """What R windows see, [R, S, 161], to memory tokens [R, 2 S / pool + 1, C] and, with
+        `timed`, what each of the window's own frames hears [R, L, C]."""
         mfcc, coefficients, attributes = seen.split(SIZES, -1)
         audio, face = self.audio(mfcc), self.face(coefficients)
         _, latent = self.recurrent(attributes)
@@ -138,6 +138,8 @@ class PerFRDiff(ReactionModel[PerFRDiffConfig]):
         heard = None
         if self.hearing is not None:
             heard = self.hearing(parts[0] + parts[1])[:, -self.config.window :]
+        if self.config.pool > 1:
+            parts[:2] = [x.unflatten(1, (-1, self.config.pool)).mean(2) for x in parts[:2]]
         return torch.cat(parts, 1), heard
 
     # ------------------------------------------------------------------ generation
@@ -188,7 +190,11 @@ class PerFRDiff(ReactionModel[PerFRDiffConfig]):
             self.draw(seeds, num_samples, "perfrdiff/window", first + i, shape)
             for i in range(count)
         ]
-        x = torch.stack(noise, 1).flatten(0, 1)  # [B W, K, L, 25]
+        x = torch.stack(noise, 1)
+        if config.persistence:
+            kept = self.draw(seeds, num_samples, "perfrdiff/clip", 0, shape)
+            x = mixed(x, kept[:, None], config.persistence)
+        x = config.temperature * x.flatten(0, 1)  # [B W, K, L, 25]
         tokens, heard = self.tokens(seen.flatten(0, 1))
         twice = config.guidance != 1.0
         if twice:  # with what is known of the speaker and without, side by side
@@ -198,8 +204,7 @@ class PerFRDiff(ReactionModel[PerFRDiffConfig]):
         each = count * (2 if twice else 1)
         known = {n: s.each(each) for n, s in shifts.items()}
         memory = self.denoiser.remember(tokens, known, heard)
-        levels = alpha_bars(cosine_betas(config.steps))
-        steps = leading_steps(config.steps, config.sampling_steps)
+        levels, steps = schedule(config)
         clean = ddim(self._guided(memory, twice), x, levels, steps, prediction="x0", clip=1.0)
         answers: Tensor = clean.unflatten(0, (clips, count)).transpose(1, 2).flatten(2, 3)
         return answers
@@ -280,13 +285,14 @@ class PerFRDiff(ReactionModel[PerFRDiffConfig]):
             self.rest_attributes.copy_(attributes.mean)
 
     def objectives(self, stage: str = "main") -> tuple[Objective, ...]:
-        """One objective a stage: "person", "generic" or "personal"."""
-        losses: dict[str, tuple[Callable[[Batch], Mapping[str, Tensor]], tuple[str, ...]]] = {
+        """One objective a stage: "person", "mean" (ours), "generic" or "personal"."""
+        generic = ("audio", "face", "recurrent", "hearing", "denoiser")
+        known: dict[str, tuple[Callable[[Batch], Mapping[str, Tensor]], tuple[str, ...]]] = {
             "person": (self.person_loss, ("person",)),
+            "mean": (partial(losses.mean_terms, self), generic),
             "personal": (self.personal_loss, ("hypernetwork",)),
         }
-        generic = ("audio", "face", "recurrent", "hearing", "denoiser")
-        loss, parts = losses.get(stage, (self.loss, generic))
+        loss, parts = known.get(stage, (self.loss, generic))
         named = self.named_parameters()
         parameters = tuple(p for n, p in named if n.partition(".")[0] in parts)
         return (Objective(stage, parameters, loss, torch.optim.AdamW),)
@@ -298,7 +304,7 @@ class PerFRDiff(ReactionModel[PerFRDiffConfig]):
 
     def loss(self, batch: Batch) -> Mapping[str, Tensor]:
         """The generic denoiser's: every appropriate reaction is a draw of its own."""
-        return self._denoising(batch, batch.target_mask, {})
+        return losses.generic_terms(self, batch, batch.target_mask, {})
 
     def personal_loss(self, batch: Batch) -> Mapping[str, Tensor]:
         """The same for the listener's own reactions, with the denoiser's maps shifted."""
@@ -307,44 +313,8 @@ class PerFRDiff(ReactionModel[PerFRDiffConfig]):
         with torch.no_grad():
             styles = self.styles(_history(self, batch))
         shifts = self.hypernetwork(styles)
-        terms = dict(self._denoising(batch, batch.target_mask & batch.personal_mask, shifts))
+        terms = losses.generic_terms(self, batch, batch.target_mask & batch.personal_mask, shifts)
         return terms | {"shift": self.config.shift_weight * mean_square(shifts)}
-
-    def _denoising(
-        self, batch: Batch, there: Tensor, shifts: Mapping[str, Shift]
-    ) -> Mapping[str, Tensor]:
-        config, size = self.config, self.config.window
-        heard = self.read(batch.speaker)
-        before = heard.new_zeros(len(heard), size, heard.shape[-1])
-        seen = self.windows(heard, before)
-        count = seen.shape[1]
-        values, mask = real(batch.targets, *GROUPS["attributes"])
-        au, va, expression = values.split([15, 2, 8], -1)
-        wanted = torch.cat([2 * au - 1, va, 2 * expression - 1], -1)
-        x0, known = (self._in_windows(x, count) for x in (wanted, mask & there[..., None]))
-
-        tokens, sound = self.tokens(seen.flatten(0, 1), drop=config.condition_dropout)
-        memory = self.denoiser.remember(
-            tokens, {n: s.each(count) for n, s in shifts.items()}, sound
-        )
-        steps = torch.randint(config.steps, (len(x0),), device=x0.device)
-        levels = alpha_bars(cosine_betas(config.steps)).to(x0.device)[steps]
-        x = noised(x0, torch.randn_like(x0), levels)
-        error = (self.denoiser(x, steps, memory) - x0) ** 2
-        parts = zip(("au", "va", "expression"), error.split([15, 2, 8], -1), strict=True)
-        weights = {
-            "au": 15.0,
-            "va": 2 * config.va_weight,
-            "expression": 8 * config.expression_weight,
-        }
-        return {n: weights[n] / 25 * masked_mean(part, known) for n, part in parts}
-
-    def _in_windows(self, x: Tensor, count: int) -> Tensor:
-        """[B, N, T, ...] to [B W, N, L, ...], filled up with zeros."""
-        lacking = count * self.config.window - x.shape[2]
-        filler = x.new_zeros(*x.shape[:2], lacking, *x.shape[3:])
-        whole: Tensor = torch.cat([x, filler], 2).unflatten(2, (count, self.config.window))
-        return whole.transpose(1, 2).flatten(0, 1)
 
 
 def _history(model: PerFRDiff, batch: Batch) -> Behaviour:
