@@ -68,6 +68,19 @@ def test_a_run_leaves_weights_card_logs_and_what_it_was_made_of(tmp_path: Path) 
     assert "## Intended use" in (out / "README.md").read_text()
 
 
+def test_a_run_may_begin_with_weights_and_their_statistics(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    run(*arguments("--out", str(first), steps=3))
+    begun = ("--set", f"begin={first}", "--set", "corpus.seed=5")
+    still = ("--set", "training.learning_rate=1e-12", "--set", "training.weight_decay=0")
+    run(*arguments("--out", str(second), *begun, *still, steps=1))
+    before, after = (pretrained.load(folder).state_dict() for folder in (first, second))
+    moved = max(float((before[n] - x).abs().max()) for n, x in after.items())
+    assert moved < 1e-6  # other dyads, and yet the same means and deviations of the inputs
+    other = run(*arguments("--out", str(tmp_path / "third"), *begun, "--set", "model.width=8"))
+    assert "cannot begin with the weights" in str(other)
+
+
 def test_equal_seeds_give_equal_weights_and_workers_change_nothing(tmp_path: Path) -> None:
     for name, more in (("a", ()), ("b", ("--set", "training.workers=1"))):
         run(*arguments("--out", str(tmp_path / name), *more, steps=3))

@@ -100,6 +100,23 @@ def _check(recipe: Recipe, options: Options) -> None:
         raise InputError("samples cannot be drawn from a sharded model; leave --samples away.")
 
 
+def begin_with(model: ReactionModel[Any], name: str) -> None:
+    """Put the weights of a trained model into one that has all of its parameters, and more.
+
+    Raises:
+        InputError: there are none, or they are of a model of other parts or sizes.
+    """
+    given, own = pretrained.load(name).state_dict(), model.state_dict()
+    strange = [n for n, x in given.items() if n not in own or own[n].shape != x.shape]
+    if strange:
+        raise InputError(
+            f"{model.name} cannot begin with the weights {name!r}: it has no {strange[0]} of the "
+            f"shape {list(given[strange[0]].shape)} ({len(strange)} of {len(given)} do not fit). "
+            "Were they trained with another preset?"
+        )
+    model.load_state_dict(given, strict=False)
+
+
 def precision_of(recipe: Recipe) -> str:
     found = {stage.training.precision for stage in recipe.plan}
     if len(found) > 1:
@@ -137,12 +154,15 @@ class Job:
         if fabric.is_global_zero:
             record.write(self.folder, about)
         self._seed()
+        if recipe.begin:
+            begin_with(self.model, recipe.begin)
         with training_bar(quiet=self.quiet) as progress:
             history = train(
                 self.model,
                 draw,
                 recipe.plan,
                 fit_on=Once(training),
+                fitted=bool(recipe.begin),
                 validate=validate,
                 fabric=fabric,
                 run=run if recipe.steps else None,

@@ -53,8 +53,8 @@ class PerFRDiffConfig(ReactionConfig):
     """"appropriate": of variety that lacks, the share of the real listeners' that is asked for, the
     cost of the draw nearest to each listener, and the error of first differences."""
     persistence: float = Field(default=0.0, ge=0, le=1)
-    """Ours: share of the noise's variance that all windows of a clip have in common, so that a
-    listener stays who they are. Published: 0."""
+    """Ours: share of the noise's variance that is one draw a channel for all frames of a clip, so
+    that a listener stays who they are from window to window. Published: 0."""
     temperature: float = Field(default=1.0, ge=0)
     """Ours: what the noise is multiplied by when reactions are drawn."""
     style: int = Field(default=512, gt=0)

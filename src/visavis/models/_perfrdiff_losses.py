@@ -1,10 +1,9 @@
 """What PerFRDiff's denoiser minimises: published, and ours over all appropriate listeners.
 
 Published (specification 3.3): the squared error of clean windows, one step of noise a window, every
-appropriate reaction with noise of its own. Of windows that are drawn apart it asks nothing together,
-and it takes long to listen: at high noise all that helps is the mean of many listeners. Ours adds
-the objective of docs/models.md for what the sampler makes of pure noise, over all windows of a
-crop: the steps before a chosen one are taken without gradients, that one with.
+appropriate reaction with noise of its own. Ours adds the objective of docs/models.md for what the
+sampler makes of pure noise, over all windows of a crop: the steps before a chosen one are taken
+without gradients, that one with.
 """
 
 from __future__ import annotations
@@ -34,11 +33,13 @@ if TYPE_CHECKING:
 def schedule(config: PerFRDiffConfig) -> tuple[Tensor, Tensor]:
     """Alpha-bars [T] and the steps that sampling takes, falling."""
     levels = alpha_bars(cosine_betas(config.steps))
-    return levels, leading_steps(config.steps, config.sampling_steps)
+    steps: Tensor = leading_steps(config.steps, config.sampling_steps)
+    return levels, steps
 
 
 def mixed(windows: Tensor, clip: Tensor, share: float) -> Tensor:
-    """Noise of windows and of their clip with variances 1 - share and share."""
+    """Noise of each frame [..., L, 25] and of the whole clip [..., 1, 25] with variances 1 - share
+    and share."""
     return (1 - share) ** 0.5 * windows + share**0.5 * clip
 
 
@@ -56,8 +57,12 @@ def generic_terms(
 
 
 def mean_terms(model: PerFRDiff, batch: Batch) -> dict[str, Tensor]:
-    """Of the stage "mean": when to move, asking no variety."""
-    terms = sampled_terms(model, batch, batch.target_mask, {}, first=True)
+    """Of the stage "mean": when to move, asking no variety.
+
+    What is told to move is told it without noise. With noise it would learn to leave noise out, and
+    no shortfall of variety could teach it otherwise: of draws that are alike it has no gradient.
+    """
+    terms = sampled_terms(model, batch, batch.target_mask, {}, quiet=True)
     return {n: x for n, x in terms.items() if n not in ("variety", "coverage")}
 
 
@@ -73,7 +78,8 @@ def denoising_terms(
     )
     steps = torch.randint(config.steps, (len(x0),), device=x0.device)
     levels = alpha_bars(cosine_betas(config.steps)).to(x0.device)[steps]
-    x = noised(x0, torch.randn_like(x0), levels)
+    shape = (len(batch), count, *x0.shape[1:])
+    x = noised(x0, _noise(model, shape).flatten(0, 1), levels)
     error = (model.denoiser(x, steps, memory) - x0) ** 2
     parts = zip(("au", "va", "expression"), error.split([15, 2, 8], -1), strict=True)
     weights = {
@@ -90,19 +96,19 @@ def sampled_terms(
     there: Tensor,
     shifts: Mapping[str, Shift],
     *,
-    first: bool = False,
+    quiet: bool = False,
 ) -> dict[str, Tensor]:
     """`appropriate_terms` of the clean data that the sampler sees at one of its steps, drawn evenly
-    (`first`: at the first one)."""
+    (`quiet`: at the first one, and of no noise)."""
     config = model.config
     memory, count = _remembered(model, batch, shifts, drop=0.0)
-    shape = (len(batch), count, 2 if first else config.draws, config.window, ATTRIBUTES)
-    like = model.rest_attributes
-    noise = torch.randn(shape, device=like.device)
-    kept = torch.randn(shape[0], 1, *shape[2:], device=like.device)
-    x = mixed(noise, kept, config.persistence).flatten(0, 1)
+    shape = (len(batch), count, 1 if quiet else config.draws, config.window, ATTRIBUTES)
+    if quiet:
+        x = model.rest_attributes.new_zeros(shape).flatten(0, 1)
+    else:
+        x = _noise(model, shape).flatten(0, 1)
     levels, steps = schedule(config)
-    taken = 0 if first else int(torch.randint(len(steps), ()))
+    taken = 0 if quiet else int(torch.randint(len(steps), ()))
     if taken:
         with torch.no_grad():
             x = ddim(
@@ -116,8 +122,9 @@ def sampled_terms(
             )
     step = torch.full((len(x),), int(steps[taken]), device=x.device)
     clean = model.denoiser(x, step, memory).unflatten(0, shape[:2]).transpose(1, 2).flatten(2, 3)
+    made = unscaled(clean[:, :, : batch.targets.frames])
     terms = appropriate_terms(
-        {"attributes": unscaled(clean[:, :, : batch.targets.frames])},
+        {"attributes": made.expand(-1, 2, -1, -1) if quiet else made},
         batch,
         share=config.variety_share,
         coverage=config.coverage_weight > 0,
@@ -129,6 +136,16 @@ def sampled_terms(
     if "coverage" in terms:
         terms["coverage"] = config.coverage_weight * terms["coverage"]
     return terms
+
+
+def _noise(model: PerFRDiff, shape: tuple[int, ...]) -> Tensor:
+    """[B, W, K, L, 25], as the sampler begins."""
+    device, share = model.rest_attributes.device, model.config.persistence
+    noise = torch.randn(shape, device=device)
+    if not share:
+        return noise
+    clips, _, samples, _, width = shape
+    return mixed(noise, torch.randn(clips, 1, samples, 1, width, device=device), share)
 
 
 def scaled(attributes: Tensor) -> Tensor:

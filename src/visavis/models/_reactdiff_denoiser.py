@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -9,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from visavis.models._reactdiff_config import DenoiserSpec, DiffusionSpec
+from visavis.nn.low_rank import Shift
 from visavis.nn.unet1d import UNet1d, groups_of
 
 
@@ -60,13 +62,20 @@ class WindowDenoiser(nn.Module):
         """The speaker's scaled latents [N, w, d] to z_bc [N, C] (Eq. 6)."""
         return F.silu(self.norm(self.flat(speaker.flatten(1))))
 
-    def forward(self, x: Tensor, steps: Tensor, condition: Condition) -> Tensor:
-        """x [N, w, d] at steps [N] to [N, new, d]."""
+    def forward(
+        self,
+        x: Tensor,
+        steps: Tensor,
+        condition: Condition,
+        shifts: Mapping[str, Shift] | None = None,
+    ) -> Tensor:
+        """x [N, w, d] at steps [N] to [N, new, d]; shifts as `UNet1d` takes them."""
         shown = [x] if condition.guess is None else [x, condition.guess]
         if self.time_first:
-            given = self.unet(torch.cat(shown, dim=2), steps, condition.vector)[:, -self.new :]
+            given = self.unet(torch.cat(shown, dim=2), steps, condition.vector, shifts)
+            given = given[:, -self.new :]
         else:
             rows = torch.cat(shown, dim=1).transpose(1, 2)
-            given = self.unet(rows, steps, condition.vector).transpose(1, 2)
+            given = self.unet(rows, steps, condition.vector, shifts).transpose(1, 2)
         out: Tensor = given
         return out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -131,6 +132,17 @@ def diffusion_terms(model: ReactDiff, batch: Batch) -> dict[str, Tensor]:
     errors = row_errors(given, wanted, spec.error, seen[:, front:])
     full = seen[:, front:].any(1)
     return {"diffusion": DIFFUSION * (errors * full).sum() / full.sum().clamp(min=1)}
+
+
+def personal_terms(model: ReactDiff, batch: Batch) -> dict[str, Tensor]:
+    """Both losses for a listener's own reactions, under the model's shifts (`reactdiff_lrs`)."""
+    assert batch.personal_mask is not None
+    own = replace(batch, target_mask=batch.target_mask & batch.personal_mask)
+    inside = _inside(batch)
+    with torch.no_grad():
+        latents = model.encode(batch.listener, inside, speaking=False)
+    made = model.decode(latents, inside)
+    return diffusion_terms(model, own) | error_terms(model, made, batch.listener, "own")
 
 
 def _noised(model: ReactDiff, x0: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -18,6 +18,7 @@ from visavis.models._reactdiff_config import TransformerSpec
 from visavis.models._reactdiff_inputs import STREAMS
 from visavis.nn.attention import Attention, DecoderLayer
 from visavis.nn.cache import Recall
+from visavis.nn.low_rank import Shift, shifted
 
 COEFFICIENTS, ATTRIBUTES = 58, 25
 _STACKS, _LAYERS = 2, 2
@@ -139,9 +140,16 @@ class Decoder(nn.Module):
         return 2 * _LAYERS * len(self.stacks)
 
     def forward(
-        self, latents: Tensor, bias: Tensor | None, recall: Recall | None = None
+        self,
+        latents: Tensor,
+        bias: Tensor | None,
+        recall: Recall | None = None,
+        shifts: Mapping[str, Shift] | None = None,
     ) -> dict[str, Tensor]:
-        """Latents [N, T, d] to {"coefficients": [N, T, 58], "attributes": [N, T, 25]}."""
+        """Latents [N, T, d] to {"coefficients": [N, T, 58], "attributes": [N, T, 25]}.
+
+        `shifts` are of the two heads' last maps, a row each: "coefficients" and "attributes".
+        """
         x = latents
         for stack in self.stacks:
             memory = x
@@ -152,11 +160,20 @@ class Decoder(nn.Module):
                 x = layer.after_self(x, own)
                 other = attended(layer.cross_attention, x, (memory, memory), bias, recall)
                 x = layer.after_cross(x, other)
-        attributes = self.to_attributes(x)
+        edits = shifts or {}
+        attributes = _headed(self.to_attributes, x, edits.get("attributes"))
         if self.activations:
             au, va, expression = attributes.split([15, 2, 8], dim=-1)
             attributes = torch.cat([au.sigmoid(), va.tanh(), expression.softmax(-1)], dim=-1)
-        return {"coefficients": self.to_coefficients(x), "attributes": attributes}
+        coefficients = _headed(self.to_coefficients, x, edits.get("coefficients"))
+        return {"coefficients": coefficients, "attributes": attributes}
+
+
+def _headed(head: nn.Sequential, x: Tensor, shift: Shift | None) -> Tensor:
+    """A head whose last linear map may be shifted."""
+    last = head[-1]
+    assert isinstance(last, nn.Linear)
+    return shifted(last, head[:-1](x), shift)
 
 
 def as_channels(raw: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -192,7 +192,7 @@ class PerFRDiff(ReactionModel[PerFRDiffConfig]):
         ]
         x = torch.stack(noise, 1)
         if config.persistence:
-            kept = self.draw(seeds, num_samples, "perfrdiff/clip", 0, shape)
+            kept = self.draw(seeds, num_samples, "perfrdiff/clip", 0, (1, ATTRIBUTES))
             x = mixed(x, kept[:, None], config.persistence)
         x = config.temperature * x.flatten(0, 1)  # [B W, K, L, 25]
         tokens, heard = self.tokens(seen.flatten(0, 1))

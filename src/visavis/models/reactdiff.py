@@ -55,6 +55,7 @@ from visavis.models._reactdiff_mmt import (
 from visavis.models._reactdiff_online import ReactDiffSession, advance, begin
 from visavis.models._reactdiff_sampling import sample
 from visavis.nn.guidance import Denoiser, guided
+from visavis.nn.low_rank import Shift
 from visavis.nn.standardise import RunningMoments
 
 Noise = Callable[[str], Tensor]
@@ -64,6 +65,8 @@ class ReactDiff(ReactionModel[ReactDiffConfig]):
     """See the module's text."""
 
     config_class = ReactDiffConfig
+    edits: Mapping[str, Shift] = {}
+    """Shifts of maps, a clip each; `reactdiff_lrs` answers with a copy of itself that has some."""
 
     def __init__(self, config: ReactDiffConfig) -> None:
         super().__init__(config)
@@ -123,8 +126,12 @@ class ReactDiff(ReactionModel[ReactDiffConfig]):
     def decode(self, latents: Tensor, inside: Tensor | None) -> dict[str, Tensor]:
         """Latents [N, T, d] to {"coefficients": [N, T, 58], "attributes": [N, T, 25]}."""
         bias = self._bias(latents, inside) if self.decoder.attentions else None
-        raw: dict[str, Tensor] = self.decoder(latents, bias)
+        raw: dict[str, Tensor] = self.decoder(latents, bias, shifts=self._edits_of(len(latents)))
         return raw
+
+    def _edits_of(self, rows: int) -> dict[str, Shift]:
+        """The clips' shifts for rows that are so many of each clip in a row."""
+        return {n: s.each(rows // len(s)) for n, s in self.edits.items()}
 
     def _bias(self, x: Tensor, inside: Tensor | None) -> Tensor | None:
         spec = self.config.transformer
@@ -146,7 +153,8 @@ class ReactDiff(ReactionModel[ReactDiffConfig]):
     def predict(self, x: Tensor, steps: Tensor, shown: Tensor, guess: Tensor | None) -> Tensor:
         """Noisy windows [N, w, d] of speakers shown [N, w, d] to predictions of new frames."""
         assert self.denoiser is not None
-        given: Tensor = self.denoiser(x, steps, Condition(self.denoiser.vector(shown), guess))
+        condition = Condition(self.denoiser.vector(shown), guess)
+        given: Tensor = self.denoiser(x, steps, condition, self._edits_of(len(x)))
         return given
 
     def window_denoiser(self, shown: Tensor, guess: Tensor | None, samples: int) -> Denoiser:
@@ -157,9 +165,10 @@ class ReactDiff(ReactionModel[ReactDiffConfig]):
         network = self.denoiser
         assert network is not None
         condition = Condition(network.vector(shown), guess).repeat(samples)
+        edits = self._edits_of(len(condition.vector))
 
         def conditional(x: Tensor, steps: Tensor) -> Tensor:
-            return network(x, steps, condition)  # type: ignore[no-any-return]
+            return network(x, steps, condition, edits)  # type: ignore[no-any-return]
 
         if not self.config.diffusion.condition_dropout:
             return guided(conditional, None, self.config.diffusion.guidance)
@@ -168,7 +177,7 @@ class ReactDiff(ReactionModel[ReactDiffConfig]):
         empty = empty.repeat(samples)
 
         def unconditional(x: Tensor, steps: Tensor) -> Tensor:
-            return network(x, steps, empty)  # type: ignore[no-any-return]
+            return network(x, steps, empty, edits)  # type: ignore[no-any-return]
 
         return guided(conditional, unconditional, self.config.diffusion.guidance)
 

@@ -40,6 +40,9 @@ class LowRank:
         right = self.down @ self.down.transpose(1, 2)
         return (left * right).sum((1, 2))
 
+    def __len__(self) -> int:
+        return len(self.up)
+
     def each(self, count: int) -> LowRank:
         """Every sample `count` times in a row, [B * count]."""
         return LowRank(*(x.repeat_interleave(count, 0) for x in (self.up, self.down)))
@@ -64,6 +67,9 @@ class Dense:
     def squared(self) -> Tensor:
         """Squared Frobenius norms [B]."""
         return (self.weight**2).sum((1, 2))
+
+    def __len__(self) -> int:
+        return len(self.weight)
 
     def each(self, count: int) -> Dense:
         """Every sample `count` times in a row, [B * count]."""

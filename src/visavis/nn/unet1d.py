@@ -7,12 +7,13 @@ rows [N, L, C] convolve over L.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from visavis.nn.low_rank import Shift, shifted
 from visavis.nn.step_embedding import step_embedding
 
 GROUPS, LEAST = 32, 8
@@ -66,9 +67,9 @@ class ResidualBlock(nn.Module):
         self.after = nn.Sequential(GroupNorm(out), nn.SiLU(), Convolution(out, out))
         self.skip = nn.Identity() if into == out else nn.Linear(into, out)
 
-    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        """x [N, L, C], embedding [N, E] past its SiLU."""
-        h = self.before(x) + self.embed(embedding)[:, None]
+    def forward(self, x: Tensor, embedding: Tensor, shift: Shift | None = None) -> Tensor:
+        """x [N, L, C], embedding [N, E] past its SiLU; a shift of the embedding's map a row."""
+        h = self.before(x) + shifted(self.embed, embedding[:, None], shift)
         out: Tensor = self.skip(x) + self.after(h)
         return out
 
@@ -82,7 +83,7 @@ class SelfAttention(nn.Module):
         self.qkv = nn.Linear(channels, 3 * channels)
         self.out = nn.Linear(channels, channels)
 
-    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+    def forward(self, x: Tensor, embedding: Tensor, shift: Shift | None = None) -> Tensor:
         """The embedding is not read; both kinds of block are called alike."""
         queries, keys, values = self.qkv(self.norm(x)).chunk(3, dim=-1)
         out: Tensor = x + self.out(F.scaled_dot_product_attention(queries, keys, values))
@@ -189,8 +190,18 @@ class UNet1d(nn.Module):
             for parameter in end.parameters():
                 nn.init.zeros_(parameter)
 
-    def forward(self, x: Tensor, steps: Tensor, condition: Tensor) -> Tensor:
-        """x [N, L, into] at steps [N] under a condition [N, C] to [N, L, out]; any length L."""
+    def forward(
+        self,
+        x: Tensor,
+        steps: Tensor,
+        condition: Tensor,
+        shifts: Mapping[str, Shift] | None = None,
+    ) -> Tensor:
+        """x [N, L, into] at steps [N] under a condition [N, C] to [N, L, out]; any length L.
+
+        `shifts` are of the maps by which the embedding enters the blocks in the middle, a row each:
+        "middle0" and "middle2".
+        """
         time = self.time(step_embedding(steps, self.width).to(x.dtype))
         embedding = F.silu(torch.cat([time, condition], dim=-1))
         x = self.stem(x)
@@ -203,8 +214,8 @@ class UNet1d(nn.Module):
             if i < len(self.shorten):
                 x = self.shorten[i](x)
                 kept.append(x)
-        for layer in self.middle:
-            x = layer(x, embedding)
+        for i, layer in enumerate(self.middle):
+            x = layer(x, embedding, (shifts or {}).get(f"middle{i}"))
         for i, level in enumerate(self.up):
             for block in _pairs(level):
                 first, *rest = block

@@ -110,6 +110,9 @@ class Recipe:
     note: str = ""
     """What a user of the bundled weights must know; goes into their `config.json`."""
     seed: int = 0
+    begin: str = ""
+    """Weights to begin with: a bundled name or a folder, all of whose parameters this model has.
+    They bring their statistics, so `fit` is left out."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the model's configuration; `--set model.x=1` means `settings.x=1`."""
     corpus: CorpusRecipe = CorpusRecipe()

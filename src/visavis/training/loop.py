@@ -117,6 +117,7 @@ def train(
     plan: TrainingRecipe | Sequence[StageRecipe],
     *,
     fit_on: Iterable[Batch] = (),
+    fitted: bool = False,
     validate: Validate | None = None,
     fabric: Fabric | None = None,
     run: Run | None = None,
@@ -133,6 +134,7 @@ def train(
         plan: the stages in order, or the settings of the only one.
         fit_on: a pass over the training data for `model.fit`, before the first stage, and for
             `model.prepare`, before every stage (give what can be gone through again).
+        fitted: the model has its statistics, with the weights that it begins with: no `fit`.
         validate: a score to be low, asked every `validate_every` steps and at a stage's end;
             without it the last weights are kept.
         fabric: launched devices (`training.devices.fabric`); default one CPU process.
@@ -151,7 +153,7 @@ def train(
     log = Log() if log is None else log
     began = time.perf_counter()
     saved = None if run is None else run.begin(log)
-    if saved is None:
+    if saved is None and not fitted:
         model.fit(fit_on)
     model.to(fabric.device)
     loop = _Loop(model, draw, tuple(plan), fabric, log, run, validate, progress)
