@@ -8,6 +8,7 @@ without gradients, that one with.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,7 @@ def schedule(config: PerFRDiffConfig) -> tuple[Tensor, Tensor]:
 def mixed(windows: Tensor, clip: Tensor, share: float) -> Tensor:
     """Noise of each frame [..., L, 25] and of the whole clip [..., 1, 25] with variances 1 - share
     and share."""
-    return (1 - share) ** 0.5 * windows + share**0.5 * clip
+    return math.sqrt(1 - share) * windows + math.sqrt(share) * clip
 
 
 def generic_terms(
