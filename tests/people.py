@@ -6,11 +6,15 @@ from typing import Any
 
 import torch
 
-from visavis.behaviour import Behaviour
+from visavis.behaviour import Behaviour, Word
 from visavis.channels import GROUPS, STANDARD
 from visavis.dyad import Batch
 
 ATTRIBUTES, COEFFICIENTS = GROUPS["attributes"], GROUPS["coefficients"]
+SAID = tuple(
+    Word(text, 0.12 * i, 0.12 * i + 0.1)
+    for i, text in enumerate(["we", "were", "thrilled", "and", "shocked"])
+)
 EVERYTHING = (*ATTRIBUTES, *COEFFICIENTS, "mfcc78", "energy", "pitch", "voice")
 
 
@@ -55,6 +59,8 @@ def batch(
 ) -> Batch:
     """A batch of made-up dyads; the paired listener is the first target.
 
+    Every speaker says the same five words at the beginning.
+
     With `history` frames it also has what personal models and critics learn from: a history,
     traits, and two inappropriate reactions a clip, the first by the same listener.
     """
@@ -72,7 +78,7 @@ def batch(
         more["negatives"] = Behaviour(wrong.channels, wrong.layout, lengths=size)
         more |= {"negative_mask": own | True, "negative_personal": own.clone()}
     return Batch(
-        speaker=Behaviour(speaker.channels, speaker.layout, lengths=size),
+        speaker=Behaviour(speaker.channels, speaker.layout, lengths=size, words=(SAID,) * clips),
         listener=Behaviour(
             {n: x[:, 0] for n, x in reals.channels.items()}, reals.layout, lengths=size
         ),

@@ -17,6 +17,7 @@ from visavis.features.subjects import (
     with_word_channels,
 )
 from visavis.features.subjects.channel import letters, utterances
+from visavis.features.text import frame_at
 
 WORDS = tuple(Word(w, i * 0.4, i * 0.4 + 0.36) for i, w in enumerate(["we", "were", "heartbroken"]))
 
@@ -42,7 +43,7 @@ def test_a_feeling_begins_with_its_word_and_stays_a_second() -> None:
 
 def test_what_is_heard_comes_after_the_word_s_end_and_never_before() -> None:
     channel = subject_channel(WORDS, 60, reach="heard")
-    end = int(WORDS[-1].end_s * 25)
+    end = frame_at(WORDS[-1].end_s)
     assert slots(channel[end]) == []
     assert slots(channel[end + 1]) == [(0.8, -0.8, "Grief")]
     for cut in (10, 29, 30, 41):  # a recogniser that knows only the words that ended by then

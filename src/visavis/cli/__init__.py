@@ -218,6 +218,22 @@ def react(
             show_default=False,
         ),
     ] = None,
+    transcript: Annotated[
+        Path | None,
+        typer.Option(
+            help="What the speaker says: .srt, .vtt, or a recogniser's .json; for models that read "
+            "words.",
+            show_default=False,
+        ),
+    ] = None,
+    subjects: Annotated[
+        Path | None,
+        typer.Option(
+            help="A .toml that says where subjects behind the words come from (docs/subjects.md); "
+            "offline by default.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -239,6 +255,8 @@ def react(
         size=size,
         live=online,
         persona=persona,
+        transcript=transcript,
+        subjects=subjects,
         as_json=as_json,
         quiet=quiet,
     )
@@ -326,7 +344,8 @@ def explain(
     """Show what of the speaker each frame of a reaction attends to.
 
     ReactFace's two interaction modules, to the speaker's speech and to their face: the mean over
-    heads as in the paper's Fig. 9, and every head.
+    heads as in the paper's Fig. 9, and every head. MReactor's relative and subject attention, the
+    mean over its layers.
     """
     from visavis.cli.explain import run
 

@@ -22,8 +22,12 @@ from visavis.pretrained import load
 
 F32 = NDArray[np.float32]
 
-NAMES = {"modality": "speech (MIM)", "visual": "face (VIM)"}
-"""A model's attention maps and what a reader calls them, in the order of the paper's Fig. 9."""
+NAMES = {
+    "modality": "speech (MIM)",
+    "visual": "face (VIM)",
+    "heard": "behaviour (relative and subject attention)",
+}
+"""A model's attention maps and what a reader calls them, in the order of ReactFace's Fig. 9."""
 
 
 @runtime_checkable
@@ -52,7 +56,8 @@ def run(
     loaded = load(model)  # before the long work, so that a misspelt name costs nothing
     if not isinstance(loaded, Explains):
         raise InputError(
-            f"{loaded.name} has no attention between speaker and reaction to show; reactface has."
+            f"{loaded.name} has no attention between speaker and reaction to show; reactface and "
+            "mreactor have."
         )
     if out.suffix not in (".png", ".safetensors"):
         raise InputError(f"{out} must end in .png (a picture) or .safetensors (the weights).")
@@ -64,7 +69,10 @@ def run(
     if out.suffix == ".png":
         from visavis.cli._explain_picture import draw
 
-        about = f"{loaded.name}, window {told['window']} frames, {(media or source).name}"
+        parts = [loaded.name, (media or source).name]
+        if told["window"] is not None:
+            parts.insert(1, f"window {told['window']} frames")
+        about = ", ".join(parts)
         draw(maps, out, title=about, start_s=told["start_s"], fps=speaker.fps)
     else:
         with atomic_path(out) as temporary:
@@ -104,16 +112,21 @@ def explained(
             f"{speaker.duration_s:.2f} s."
         )
     assert isinstance(model, Explains)
-    # what comes after the shown frames changes nothing in them
-    found = model.attention_maps(speaker.window(0, last), seed=seed, window=window)
+    # what comes after the shown frames changes nothing in them, but for a model that looks ahead
+    ahead = bool(getattr(model, "looks_ahead", False))
+    seen = speaker if ahead else speaker.window(0, last)
+    found = model.attention_maps(seen, seed=seed, window=window)
+    if ahead:
+        found = {n: x[:, :last] for n, x in found.items()}
     if not found:
         raise InputError(f"{model.name} is configured without attention to the speaker.")
     maps, modules = {}, {}
     for name in (n for n in NAMES if n in found):
         weights = found[name].double().cpu().numpy()
         caption = f"attention to the speaker's {NAMES[name]}, mean of {len(weights)} heads"
-        modules[NAMES[name]] = _reach(weights[:, first:], first, speaker.fps)
-        maps[caption] = _shown(weights, first)
+        rate = weights.shape[2] // seen.frames
+        modules[NAMES[name]] = _reach(weights[:, first:], first, speaker.fps, rate)
+        maps[caption] = _shown(weights[:, :, : last * rate], first, rate, ahead=ahead)
     told = {
         "model": model.name,
         "window": window or getattr(model.config, "window", None),
@@ -124,18 +137,18 @@ def explained(
     return maps, told
 
 
-def _shown(weights: NDArray[np.float64], first: int) -> F32:
-    """[heads, T, k T] from frame `first` on, NaN ahead of each frame."""
-    rate = weights.shape[2] // weights.shape[1]
+def _shown(weights: NDArray[np.float64], first: int, rate: int, *, ahead: bool = False) -> F32:
+    """[heads, T, k T] from frame `first` on, NaN ahead of each frame where nobody looks there."""
     kept = weights[:, first:, first * rate :].astype(np.float32)
+    if ahead:
+        return kept
     frames = np.arange(kept.shape[1])[:, None]
     kept[:, np.arange(kept.shape[2]) // rate > frames] = np.nan
     return kept
 
 
-def _reach(weights: NDArray[np.float64], first: int, fps: float) -> dict[str, float]:
+def _reach(weights: NDArray[np.float64], first: int, fps: float, rate: int = 1) -> dict[str, float]:
     """How far back attention lies, over heads and rows [heads, t, k T]; row 0 is frame `first`."""
-    rate = weights.shape[2] // (first + weights.shape[1])
     frames = first + np.arange(weights.shape[1])[:, None]
     age = (rate * (frames + 1) - 1 - np.arange(weights.shape[2])) / (rate * fps)  # seconds
     share = weights.mean(axis=0) / weights.shape[1]

@@ -37,6 +37,11 @@ def speaker_from(
                 f"{found} holds {list(behaviour.lead)} clips; a speaker is one clip. Save one of "
                 "them: Behaviour.load(path)[0].save(...)."
             )
+        if transcript is not None:
+            from visavis.features.perceive import with_transcript
+            from visavis.features.words import read_words
+
+            behaviour = with_transcript(behaviour, read_words(transcript), str(transcript))
         return complete(behaviour), _recorded(behaviour)
     from visavis.features.perceive import perceive
 

@@ -16,6 +16,7 @@ import typer
 from visavis import __version__
 from visavis.behaviour import Behaviour
 from visavis.cli._react_online import online, told
+from visavis.cli._react_words import meant, recover_with
 from visavis.cli.console import bar
 from visavis.cli.perceive import speaker_from
 from visavis.dyad import Persona
@@ -75,6 +76,7 @@ def _streamed(
         how = {"way": "streamed"}
     except OfflineOnly:
         session = RollingSession(model, num_samples=num, context=750, hop=250, lookahead=50)
+        speaker = model.check_speaker(speaker)  # words become channels before they are cut
         how = {"way": "rolling windows", "context": 750, "lookahead": 50}
         logger.info(
             "the clip is longer than %.0f s, so %s answers it in windows of 10 s, each seeing 30 s",
@@ -102,6 +104,8 @@ def run(
     size: int,
     live: bool,
     persona: Path | None = None,
+    transcript: Path | None = None,
+    subjects: Path | None = None,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -110,8 +114,10 @@ def run(
     loaded.check_persona(who)
     if live:
         loaded.session(num)  # likewise: an offline model is refused here
-    ready(out, source)
-    speaker, media = speaker_from(source, quiet=quiet)
+    if subjects is not None:
+        recover_with(loaded, subjects)
+    ready(out, source, *(p for p in (transcript, subjects) if p is not None))
+    speaker, media = speaker_from(source, quiet=quiet, transcript=transcript)
     written = react_to(
         speaker,
         media,
@@ -186,6 +192,7 @@ def react_to(
         "seconds": reactions.duration_s,
         "generated": how,
         "persona": None if persona is None else {"source": persona.source or None},
+        "meant": meant(model, speaker),
         "generate_seconds": round(took, 3),
         "version": __version__,
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),

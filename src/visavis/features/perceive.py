@@ -107,11 +107,12 @@ def perceive(
         seen = _from_media(path, tracker, fps, speech, keep_pixels, progress)
     if attributes != "linear" and "blendshapes" in seen:
         seen = with_attributes(seen, map=attributes)
-    return seen if words is None else _with_words(seen, words, str(transcript))
+    return seen if words is None else with_transcript(seen, words, str(transcript))
 
 
-def _with_words(seen: Behaviour, words: tuple[Word, ...], where: str) -> Behaviour:
-    """The behaviour with what is said in it."""
+def with_transcript(seen: Behaviour, words: tuple[Word, ...], where: str) -> Behaviour:
+    """The behaviour [T, ...] with what is said in it, and the channel `text`; `where` the words are
+    from is told if some begin after its end."""
     said = tuple(word for word in words if word.start_s < seen.duration_s)
     if len(said) < len(words):
         logger.warning(

@@ -113,6 +113,12 @@ def text_vectors(words: Sequence[str], weights: str | Path) -> F64:
     return _encoded(model, tokenizer, list(words))
 
 
+def frame_at(seconds: float) -> int:
+    """The frame that a moment lies in; one that is a boundary but for rounding lies behind it, so
+    that words moved by whole frames fall on frames moved likewise."""
+    return int(np.floor(seconds * FPS + 1e-6))
+
+
 def _on_clock(
     words: Sequence[Word], vectors: Sequence[F64], frames: int, reach: Reach, width: int
 ) -> F64:
@@ -125,8 +131,8 @@ def _on_clock(
             begin, stop = word.start_s * FPS, word.end_s * FPS
         else:  # whole frames, from the one after the frame in which the word ended
             later = [e for e in ends if e > word.end_s]
-            begin = np.floor(word.end_s * FPS) + 1
-            stop = np.floor(min([word.end_s + HOLD_S, *later[:1]]) * FPS) + 1
+            begin = frame_at(word.end_s) + 1
+            stop = frame_at(min([word.end_s + HOLD_S, *later[:1]])) + 1
         for t in range(max(0, int(begin)), min(frames, int(np.ceil(stop)))):
             share = min(stop, t + 1) - max(begin, t)
             if share > 0:

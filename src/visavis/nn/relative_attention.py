@@ -3,8 +3,8 @@
 The relative attention of MReactor's supplementary (D.1): a decay term eps (x - y) suppresses
 distant frames. Where it enters is not printed there; here it is subtracted from the scores, ALiBi
 with learned slopes (Press et al., 2022), or, with `decay = "post"`, multiplies the weights after
-the softmax. Nothing else tells a token's place, so a model may be given longer sequences than it was
-trained on.
+the softmax. Nothing else tells a token's place, so a model may be given longer sequences than it
+was trained on.
 """
 
 from __future__ import annotations

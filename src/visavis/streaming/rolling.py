@@ -152,9 +152,7 @@ class RollingSession(WindowSession[RollingState]):
         embedding, traits = tensors.get("persona"), tensors.get("traits")
         expressiveness = float(tensors.get("expressiveness", 1.0))
         return RollingState(
-            Behaviour(channels, Layout.of(*self.model.inputs), observed=masks)
-            if channels
-            else None,
+            Behaviour(channels, Layout.of(*channels), observed=masks) if channels else None,
             int(tensors["held"]),
             tensors.get("tail"),
             None

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from visavis.behaviour import Behaviour, Word, words_of
-from visavis.channels import FPS, STANDARD, SUBJECT_LETTERS, SUBJECT_SLOTS
+from visavis.channels import STANDARD, SUBJECT_LETTERS, SUBJECT_SLOTS
 from visavis.errors import InputError
 from visavis.features.subjects.lexicon import LABELS
 from visavis.features.subjects.recovery import EmotionPrior, default_recovery
-from visavis.features.text import HOLD_S, Reach, text_channel, word_vector
+from visavis.features.text import HOLD_S, Reach, frame_at, text_channel, word_vector
 
 GAP_S = 0.5
 """A silence of this length ends an utterance; gaps between turns are shorter (Heldner, 2010)."""
@@ -89,8 +89,9 @@ def subject_channel(
         if later:
             until = min(until, later[0].start_s if reach == "span" else later[0].end_s)
         shift = 0 if reach == "span" else 1
-        first = max(0, int(np.floor(begin * FPS)) + shift)
-        last = min(frames, max(int(np.floor(until * FPS)) + shift, first + 1))
+        first = frame_at(begin) + shift
+        last = min(frames, max(frame_at(until) + shift, first + 1))
+        first = max(0, first)
         if first < last:
             out[first:last] = _row(recovery(now.text))
     return torch.from_numpy(out)

@@ -1,0 +1,268 @@
+"""Multiple generation (supplementary C.3, D.1): layers of relative and subject attention."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from visavis.models._mreactor_config import MReactorConfig
+from visavis.nn.cache import Recall
+from visavis.nn.positions import sinusoid
+from visavis.nn.relative_attention import RelativeAttention
+from visavis.nn.step_embedding import step_embedding
+from visavis.nn.value_modulation import SetPool, ValueModulation
+
+LISTENER = 83
+"""25 attributes and 58 coefficients."""
+_STEP_WIDTH = 128
+
+
+@dataclass(frozen=True)
+class Known:
+    """What K reactions to B clips are denoised from, whatever the step: computed once."""
+
+    tokens: Tensor
+    """C, [B, N, width]."""
+    keys: tuple[Tensor, ...]
+    """A layer [B, heads, S, c]."""
+    values: tuple[Tensor, ...]
+    """A layer [B K, heads, S, c], modulated by S."""
+    hidden: Tensor | None
+    """[B, 1, 1, S]"""
+
+
+@dataclass(frozen=True)
+class Manner:
+    """What beside c steers a reaction; each may be absent."""
+
+    variation: Tensor | None
+    """v, [B, K, variation]"""
+    smoothness: Tensor | None
+    """[B, K] in [0, 1]"""
+
+
+class Layer(nn.Module):
+    """Relative attention to the reaction's own frames, relative attention to the speaker whose
+    values S modulates, feed-forward; each scaled, shifted and gated by the step (AdaLN-zero)."""
+
+    def __init__(self, config: MReactorConfig) -> None:
+        super().__init__()
+        width, kind = config.width, config.attention
+        relative = kind == "relative_subject"
+
+        def attention() -> RelativeAttention:
+            return RelativeAttention(
+                width,
+                config.heads,
+                decay=config.decay if relative else "none",
+                direction=config.facing,
+                stride=config.patch,
+                dropout=config.dropout,
+            )
+
+        self.own = attention() if kind != "cross" else None
+        self.heard = attention() if kind != "self" else None
+        modulated = relative and config.subjects
+        self.modulation = ValueModulation(width, config.subject) if modulated else None
+        self.feed_forward = nn.Sequential(
+            nn.Linear(width, config.hidden),
+            nn.GELU(),
+            nn.Dropout(config.dropout),
+            nn.Linear(config.hidden, width),
+        )
+        self.parts = 1 + (self.own is not None) + (self.heard is not None)
+        self.norm = nn.LayerNorm(width, elementwise_affine=False)
+        self.adapt = nn.Linear(width, 3 * self.parts * width)
+        nn.init.zeros_(self.adapt.weight)
+        nn.init.zeros_(self.adapt.bias)
+
+    def remember(
+        self, tokens: Tensor, pooled: Tensor | None, there: Tensor | None
+    ) -> tuple[Tensor, Tensor] | None:
+        """C [B, N, width] to keys [B, heads, N, c] and values [B, K or 1, heads, N, c]."""
+        if self.heard is None:
+            return None
+        attention = self.heard.attention
+        values = attention.value(tokens)
+        if self.modulation is None or pooled is None or there is None:
+            values = values[:, None]
+        else:
+            values = self.modulation(values, pooled, there)
+        return attention.split(attention.key(tokens)), attention.split(values)
+
+    def forward(
+        self,
+        x: Tensor,
+        step: Tensor,
+        keys: Tensor | None,
+        values: Tensor | None,
+        *,
+        own_hidden: Tensor | None,
+        heard_bias: Tensor | None,
+        span: int | None,
+        recall: Recall | None,
+        watch: dict[str, list[Tensor]] | None,
+    ) -> Tensor:
+        """x [R, N, C] at steps [R, C]; keys and values [R, heads, S, c]."""
+        shaped = iter(self.adapt(step)[:, None].chunk(3 * self.parts, -1))
+
+        def entering() -> tuple[Tensor, Tensor]:
+            shift, scale, gate = next(shaped), next(shaped), next(shaped)
+            return self.norm(x) * (1 + scale) + shift, gate
+
+        if self.own is not None:
+            entered, gate = entering()
+            if watch is not None:
+                bias = self.own.bias(x.shape[1], x.shape[1], x, span=span)[None]
+                own_keys, _ = self.own.keys_values(entered)
+                watch["own"].append(self.own.weights(entered, own_keys, bias))
+            mixed = self.own(entered, entered, hidden=own_hidden, span=span, recall=recall)
+            x = x + gate * mixed
+        if self.heard is not None:
+            assert keys is not None and values is not None and heard_bias is not None
+            entered, gate = entering()
+            if watch is not None:
+                watch["heard"].append(self.heard.weights(entered, keys, heard_bias))
+            x = x + gate * self.heard.mix(entered, keys, values, heard_bias)
+        entered, gate = entering()
+        out: Tensor = x + gate * self.feed_forward(entered)
+        return out
+
+
+class Denoiser(nn.Module):
+    """Noisy reactions to clean ones (x0), given c = {C, S}, v, the smoothness and the step."""
+
+    def __init__(self, config: MReactorConfig) -> None:
+        super().__init__()
+        self.config = config
+        width, numbers = config.width, config.patch * LISTENER
+        self.into = nn.Linear(numbers, width)
+        self.step = nn.Sequential(nn.Linear(_STEP_WIDTH, width), nn.SiLU(), nn.Linear(width, width))
+        self.variation = nn.Linear(config.variation, width) if config.variation else None
+        self.smoothness = None
+        if config.smoothness:
+            self.smoothness = nn.Sequential(nn.Linear(1, width), nn.SiLU(), nn.Linear(width, width))
+        self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
+        modulated = config.attention == "relative_subject" and config.subjects
+        self.pool = SetPool(width, config.subject) if modulated else None
+        self.placed = config.attention != "relative_subject"
+        # without attention to the speaker a token must know of its own moment's
+        self.timed = nn.Linear(width, width) if config.timed or config.attention == "self" else None
+        self.norm = nn.LayerNorm(width, elementwise_affine=False)
+        self.adapt = nn.Linear(width, 2 * width)
+        nn.init.zeros_(self.adapt.weight)
+        nn.init.zeros_(self.adapt.bias)
+        self.out = nn.Linear(width, numbers)
+
+    @property
+    def own_attentions(self) -> int:
+        """Attentions to the own past, whose keys and values a stream keeps for every step."""
+        return sum(layer.own is not None for layer in self._layers())
+
+    @property
+    def heard_attentions(self) -> int:
+        return sum(layer.heard is not None for layer in self._layers())
+
+    def _layers(self) -> list[Layer]:
+        return [layer for layer in self.layers if isinstance(layer, Layer)]
+
+    def _placed(self, x: Tensor, first: Tensor | int) -> Tensor:
+        """Plain attention does not know where a token stands."""
+        if not self.placed:
+            return x
+        place = torch.arange(x.shape[1], device=x.device)
+        place = place + (first[:, None] if isinstance(first, Tensor) else first)
+        return x + sinusoid(place, x.shape[-1]).to(x)
+
+    def remember(
+        self,
+        tokens: Tensor,
+        elements: Tensor | None,
+        chosen: Tensor | None,
+        samples: int,
+        *,
+        hidden: Tensor | None = None,
+        recall: Recall | None = None,
+        first: Tensor | int = 0,
+    ) -> Known:
+        """
+        Args:
+            tokens: C, [B, N, width].
+            elements: vectors of S, [B, N, S, subject].
+            chosen: bool [B, K or 1, N, S].
+            samples: K.
+            hidden: [B, 1, 1, tokens that are seen], -inf for those that are not there.
+            recall: keys and values of earlier tokens, [B, ...] and [B K, ...].
+            first: number of the first token.
+        """
+        pooled = there = None
+        if self.pool is not None and elements is not None and chosen is not None:
+            pooled, there = self.pool(tokens, elements, chosen), chosen.any(-1)
+        placed = self._placed(tokens, first)
+        keys, values = [], []
+        for layer in self._layers():
+            made = layer.remember(placed, pooled, there)
+            if made is None:
+                continue
+            one, many = made
+            many = many.expand(-1, samples, -1, -1, -1).flatten(0, 1)
+            if recall is not None:
+                one, many = recall.join(one, many)
+            keys.append(one)
+            values.append(many)
+        return Known(tokens, tuple(keys), tuple(values), hidden)
+
+    def forward(
+        self,
+        noisy: Tensor,
+        steps: Tensor,
+        known: Known,
+        manner: Manner,
+        *,
+        recall: Recall | None = None,
+        first: Tensor | int = 0,
+        watch: dict[str, list[Tensor]] | None = None,
+    ) -> Tensor:
+        """Noisy reactions [B, K, N, numbers] at steps [B, K] to clean ones."""
+        clips, samples, count, _ = noisy.shape
+        embedded = self.step(step_embedding(steps, _STEP_WIDTH))
+        if self.variation is not None and manner.variation is not None:
+            embedded = embedded + self.variation(manner.variation)
+        if self.smoothness is not None and manner.smoothness is not None:
+            embedded = embedded + self.smoothness(manner.smoothness[..., None])
+        step = nn.functional.silu(embedded).flatten(0, 1)
+
+        x = self.into(noisy)
+        if self.timed is not None:
+            x = x + self.timed(known.tokens)[:, None]
+        many = first.repeat_interleave(samples) if isinstance(first, Tensor) else first
+        x = self._placed(x.flatten(0, 1), many)
+        span = self.config.span
+        hidden = known.hidden
+        each = None if hidden is None else hidden.repeat_interleave(samples, 0)
+        pairs: Sequence[tuple[Tensor | None, Tensor | None]] = list(
+            zip(known.keys, known.values, strict=True)
+        ) or [(None, None)] * len(self.layers)
+        for layer, (keys, values) in zip(self._layers(), pairs, strict=True):
+            bias = None
+            if keys is not None and layer.heard is not None:
+                keys = keys.repeat_interleave(samples, 0)
+                bias = layer.heard.bias(count, keys.shape[-2], x, span=span)[None]
+                bias = bias if each is None else bias + each
+            x = layer(
+                x,
+                step,
+                keys,
+                values,
+                own_hidden=each,
+                heard_bias=bias,
+                span=span,
+                recall=recall,
+                watch=watch,
+            )
+        shift, scale = self.adapt(step)[:, None].chunk(2, -1)
+        clean: Tensor = self.out(self.norm(x) * (1 + scale) + shift).unflatten(0, (clips, samples))
+        return clean
