@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -26,12 +25,13 @@ class Known:
 
     tokens: Tensor
     """C, [B, N, width]."""
-    keys: tuple[Tensor, ...]
-    """A layer [B, heads, S, c]."""
-    values: tuple[Tensor, ...]
-    """A layer [B K, heads, S, c], modulated by S."""
-    hidden: Tensor | None
-    """[B, 1, 1, S]"""
+    keys: tuple[Tensor | None, ...]
+    """A layer [B K, heads, S, c]; None where a layer does not attend to the speaker."""
+    values: tuple[Tensor | None, ...]
+    """Likewise, modulated by S."""
+    own_biases: tuple[Tensor | None, ...]
+    """Added to the scores of a layer's attentions, [1 or B K, heads, N, S]."""
+    biases: tuple[Tensor | None, ...]
 
 
 @dataclass(frozen=True)
@@ -100,9 +100,8 @@ class Layer(nn.Module):
         keys: Tensor | None,
         values: Tensor | None,
         *,
-        own_hidden: Tensor | None,
-        heard_bias: Tensor | None,
-        span: int | None,
+        own_bias: Tensor | None,
+        bias: Tensor | None,
         recall: Recall | None,
         watch: dict[str, list[Tensor]] | None,
     ) -> Tensor:
@@ -115,18 +114,17 @@ class Layer(nn.Module):
 
         if self.own is not None:
             entered, gate = entering()
-            if watch is not None:
-                bias = self.own.bias(x.shape[1], x.shape[1], x, span=span)[None]
+            if watch is not None and own_bias is not None:
                 own_keys, _ = self.own.keys_values(entered)
-                watch["own"].append(self.own.weights(entered, own_keys, bias))
-            mixed = self.own(entered, entered, hidden=own_hidden, span=span, recall=recall)
+                watch["own"].append(self.own.weights(entered, own_keys, own_bias))
+            mixed = self.own(entered, entered, bias=own_bias, recall=recall)
             x = x + gate * mixed
         if self.heard is not None:
-            assert keys is not None and values is not None and heard_bias is not None
+            assert keys is not None and values is not None and bias is not None
             entered, gate = entering()
             if watch is not None:
-                watch["heard"].append(self.heard.weights(entered, keys, heard_bias))
-            x = x + gate * self.heard.mix(entered, keys, values, heard_bias)
+                watch["heard"].append(self.heard.weights(entered, keys, bias))
+            x = x + gate * self.heard.mix(entered, keys, values, bias)
         entered, gate = entering()
         out: Tensor = x + gate * self.feed_forward(entered)
         return out
@@ -201,19 +199,37 @@ class Denoiser(nn.Module):
         pooled = there = None
         if self.pool is not None and elements is not None and chosen is not None:
             pooled, there = self.pool(tokens, elements, chosen), chosen.any(-1)
-        placed = self._placed(tokens, first)
-        keys, values = [], []
+        placed, count = self._placed(tokens, first), tokens.shape[1]
+        seen = count if hidden is None else hidden.shape[-1]
+        each = None if hidden is None else hidden.repeat_interleave(samples, 0)
+
+        def biased(attention: RelativeAttention | None) -> Tensor | None:
+            if attention is None:
+                return None
+            bias = attention.bias(count, seen, tokens, span=self.config.span)[None]
+            return bias if each is None else bias + each
+
+        keys: list[Tensor | None] = []
+        values: list[Tensor | None] = []
         for layer in self._layers():
             made = layer.remember(placed, pooled, there)
             if made is None:
+                keys.append(None)
+                values.append(None)
                 continue
             one, many = made
             many = many.expand(-1, samples, -1, -1, -1).flatten(0, 1)
             if recall is not None:
                 one, many = recall.join(one, many)
-            keys.append(one)
+            keys.append(one.repeat_interleave(samples, 0))
             values.append(many)
-        return Known(tokens, tuple(keys), tuple(values), hidden)
+        return Known(
+            tokens,
+            tuple(keys),
+            tuple(values),
+            tuple(biased(layer.own) for layer in self._layers()),
+            tuple(biased(layer.heard) for layer in self._layers()),
+        )
 
     def forward(
         self,
@@ -227,7 +243,7 @@ class Denoiser(nn.Module):
         watch: dict[str, list[Tensor]] | None = None,
     ) -> Tensor:
         """Noisy reactions [B, K, N, numbers] at steps [B, K] to clean ones."""
-        clips, samples, count, _ = noisy.shape
+        clips, samples = noisy.shape[:2]
         embedded = self.step(step_embedding(steps, _STEP_WIDTH))
         if self.variation is not None and manner.variation is not None:
             embedded = embedded + self.variation(manner.variation)
@@ -240,26 +256,14 @@ class Denoiser(nn.Module):
             x = x + self.timed(known.tokens)[:, None]
         many = first.repeat_interleave(samples) if isinstance(first, Tensor) else first
         x = self._placed(x.flatten(0, 1), many)
-        span = self.config.span
-        hidden = known.hidden
-        each = None if hidden is None else hidden.repeat_interleave(samples, 0)
-        pairs: Sequence[tuple[Tensor | None, Tensor | None]] = list(
-            zip(known.keys, known.values, strict=True)
-        ) or [(None, None)] * len(self.layers)
-        for layer, (keys, values) in zip(self._layers(), pairs, strict=True):
-            bias = None
-            if keys is not None and layer.heard is not None:
-                keys = keys.repeat_interleave(samples, 0)
-                bias = layer.heard.bias(count, keys.shape[-2], x, span=span)[None]
-                bias = bias if each is None else bias + each
+        for i, layer in enumerate(self._layers()):
             x = layer(
                 x,
                 step,
-                keys,
-                values,
-                own_hidden=each,
-                heard_bias=bias,
-                span=span,
+                known.keys[i],
+                known.values[i],
+                own_bias=known.own_biases[i],
+                bias=known.biases[i],
                 recall=recall,
                 watch=watch,
             )

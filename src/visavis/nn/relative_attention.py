@@ -124,6 +124,7 @@ class RelativeAttention(nn.Module):
         x: Tensor,
         memory: Tensor,
         *,
+        bias: Tensor | None = None,
         hidden: Tensor | None = None,
         span: int | None = None,
         recall: Recall | None = None,
@@ -131,11 +132,15 @@ class RelativeAttention(nn.Module):
         """x [N, T, C] over memory [N, S, C], which ends where x ends.
 
         Args:
+            bias: as of `bias`, with an axis before it, where the caller made it once for many
+                calls; then `hidden` and `span` are not read.
             hidden: what is added to all heads' scores, [N, 1, 1, K]: -inf for keys not there.
             recall: keys and values of the tokens before, which are seen too.
         """
         keys, values = self.keys_values(memory)
         if recall is not None:
             keys, values = recall.join(keys, values)
-        bias = self.bias(x.shape[1], keys.shape[-2], x, span=span)[None]
-        return self.mix(x, keys, values, bias if hidden is None else bias + hidden)
+        if bias is None:
+            bias = self.bias(x.shape[1], keys.shape[-2], x, span=span)[None]
+            bias = bias if hidden is None else bias + hidden
+        return self.mix(x, keys, values, bias)
