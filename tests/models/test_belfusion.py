@@ -134,17 +134,18 @@ def test_a_shared_draw_makes_windows_of_a_conversation_alike() -> None:
     assert answers[1] < 1e-6 < 1e-3 < answers[0]
 
 
+@pytest.mark.parametrize("coder", ["recurrent", "convolutions"])
 @pytest.mark.parametrize("online", [False, True])
-def test_everything_of_ours_streams_as_the_whole_clip(online: bool) -> None:
+def test_everything_of_ours_streams_as_the_whole_clip(online: bool, coder: str) -> None:
     settings = {"listens": "frames", "context": 2, "blend": 3, "share": 0.5}
-    model = made(online=online, **settings)
+    model = made(online=online, coder=coder, **settings)
     speaker = person(57)
     session = model.session(2)
     lane = session.open(seed=3)
     parts = [session.step({lane: w})[lane] for w in speaker.windows(7)]
     parts.append(session.flush(lane))
     whole = attributes(model.generate(speaker, 2, seeds=3))
-    torch.testing.assert_close(attributes(Behaviour.cat(parts)), whole, atol=1e-5, rtol=0.0)
+    torch.testing.assert_close(attributes(Behaviour.cat(parts)), whole, atol=1e-5, rtol=1e-4)
 
 
 def test_fewer_steps_are_another_answer_of_the_same_model() -> None:
@@ -155,7 +156,33 @@ def test_fewer_steps_are_another_answer_of_the_same_model() -> None:
     assert float((one - other).abs().max()) > 1e-4
 
 
+def test_without_temperature_all_reactions_are_one() -> None:
+    cold = attributes(made(temperature=0.0).generate(person(20), 3))
+    warm = attributes(made().generate(person(20), 3))
+    assert float((cold - cold[:1]).abs().max()) < 1e-6 < 1e-3 < float((warm - warm[:1]).abs().max())
+
+
 # ---------------------------------------------------------------------- training
+
+
+def test_a_window_with_a_tail_goes_on_into_the_next() -> None:
+    listener = batch(1, 24).listener
+    plain, longer = cut(listener, NAMES, 10), cut(listener, NAMES, 10, 3)
+    assert longer.values.shape == (3, 13, 25)
+    assert torch.equal(longer.values[:, :10], plain.values)
+    assert torch.equal(longer.values[0, 10:], plain.values[1, :3])
+    assert torch.equal(longer.counts, plain.counts)
+    assert longer.mask.sum(1).tolist() == [13, 13, 4]
+
+
+def test_frames_behind_a_windows_end_are_not_read() -> None:
+    coder = made(coder="convolutions").autoencoder
+    window = torch.rand(2, 10, 25)
+    window[1, :6] = window[0, :6]
+    means = coder.encode(window, torch.tensor([6, 6])).mean
+    torch.testing.assert_close(means[0], means[1])
+    seven = coder.encode(window, torch.tensor([7, 7])).mean
+    assert float((means[0] - seven[0]).abs().max().detach()) > 1e-3
 
 
 def test_windows_of_a_batch_know_their_frames() -> None:
@@ -171,7 +198,7 @@ def test_the_codes_range_is_that_of_the_training_listeners() -> None:
     model.prepare("autoencoder", dyads)
     assert float(model.code_range.high.max()) == 1.0
     model.prepare("diffusion", dyads)
-    codes = torch.cat([listener_codes(model, b).seen for b in dyads])
+    codes = torch.cat([listener_codes(model, b.listener).seen for b in dyads])
     scaled = model.code_range(codes)
     assert float(scaled.min()) == pytest.approx(-1, abs=1e-5)
     assert float(scaled.max()) == pytest.approx(1, abs=1e-5)
@@ -194,8 +221,9 @@ def trained(model: Belfusion, stage: str, steps: int, rate: float) -> tuple[floa
     return losses[0], losses[-1]
 
 
-def test_each_stage_learns_and_leaves_the_other_alone() -> None:
-    model = made()
+@pytest.mark.parametrize("coder", ["recurrent", "convolutions"])
+def test_each_stage_learns_and_leaves_the_other_alone(coder: str) -> None:
+    model = made(coder=coder)
     before = {n: x.clone() for n, x in model.state_dict().items()}
     first, last = trained(model, "autoencoder", 40, 1e-2)
     assert last < 0.7 * first
@@ -213,7 +241,7 @@ def test_each_stage_learns_and_leaves_the_other_alone() -> None:
 
 def test_all_appropriate_listeners_may_be_learned_from() -> None:
     terms = made(objective="appropriate").objectives("diffusion")[0].loss(batch(2, 40))
-    assert {"code", "attributes", "variety", "motion"} <= set(terms)
+    assert set(terms) == {"code", "guess/agreement", "guess/attributes", "guess/coefficients"}
     assert set(made().objectives("diffusion")[0].loss(batch(2, 40))) == {
         "code",
         "decoded",

@@ -106,7 +106,7 @@ def test_every_solver_streams_as_the_whole_clip(solver: str) -> None:
     parts = [session.step({lane: w})[lane] for w in speaker.windows(7)]
     parts.append(session.flush(lane))
     whole = packed(model.generate(speaker, 2, seeds=3))
-    torch.testing.assert_close(packed(Behaviour.cat(parts)), whole, atol=1e-5, rtol=0.0)
+    torch.testing.assert_close(packed(Behaviour.cat(parts)), whole, atol=1e-5, rtol=1e-4)
     assert session.latency == 5
 
 

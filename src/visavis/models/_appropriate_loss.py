@@ -108,6 +108,45 @@ def appropriate_terms(
     return terms
 
 
+def mean_terms(
+    answer: dict[str, Tensor], batch: Batch, *, agreement_weight: float = 0.2 * AGREEMENT
+) -> dict[str, Tensor]:
+    """One answer beside all appropriate listeners, for what a diffusion is told or begins from.
+
+    The error is to every one of them, whose least is their mean, and 1 - CCC likewise: an answer
+    need not choose, the diffusion does.
+
+    Args:
+        answer: {"coefficients": [B, T, 58], "attributes": [B, T, 25]}.
+    """
+    attributes, seen = real(batch.targets, *GROUPS["attributes"])
+    coefficients, known = real(batch.targets, *GROUPS["coefficients"])
+    there = batch.target_mask
+    drawn = answer["attributes"][:, None]
+    agreement = concordance(drawn, attributes, seen).nan_to_num(1.0).mean(-1)
+    weights = there.to(agreement.dtype) / there.sum(1, keepdim=True)
+    errors = (drawn - attributes) ** 2
+    apart = (answer["coefficients"][:, None] - coefficients) ** 2
+    return {
+        "guess/agreement": agreement_weight * ((1 - agreement) * weights).sum(1).mean(),
+        "guess/attributes": 5 * ERROR * masked_mean(errors, seen & there[..., None]),
+        "guess/coefficients": 5 * ERROR * masked_mean(apart, known & there[..., None]),
+    }
+
+
+def one_of(batch: Batch) -> Behaviour:
+    """One of the appropriate listeners of each clip, at random, [B, T, ...]."""
+    weights = batch.target_mask.to(torch.float32)
+    number = torch.multinomial(weights, 1)[:, 0]
+    clip = torch.arange(len(number), device=number.device)
+    return Behaviour(
+        {n: x[clip, number] for n, x in batch.targets.channels.items()},
+        batch.targets.layout,
+        observed={n: m[clip, number] for n, m in batch.targets.observed.items()},
+        lengths=batch.lengths,
+    )
+
+
 def shortfall(drawn: Tensor, targets: Tensor, there: Tensor, share: float = SHARE) -> Tensor:
     """How far two draws, the first of [B, K, T, C], vary less than a share of the variety of the
     listeners [B, N, T, C]."""

@@ -17,7 +17,21 @@ def in_range(raw: Tensor) -> Tensor:
     return torch.cat([au.sigmoid(), va.tanh(), expression.softmax(-1)], dim=-1)
 
 
-class WindowAutoencoder(nn.Module):
+class WindowFaces(nn.Module):
+    """The regression of coefficients from attributes, which every autoencoder has."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.face = nn.ModuleList((nn.Linear(ATTRIBUTES, width), nn.Linear(width, COEFFICIENTS)))
+
+    def coefficients(self, attributes: Tensor) -> Tensor:
+        """Attributes [..., 25] to coefficients [..., 58], each frame on its own."""
+        one, two = self.face
+        out: Tensor = two(one(attributes).tanh())
+        return out
+
+
+class WindowAutoencoder(WindowFaces):
     """A GRU reads a window, a GRU that hears its own last frame writes it.
 
     Attributes are in their ranges when they are written and when they are heard again (released:
@@ -25,7 +39,7 @@ class WindowAutoencoder(nn.Module):
     """
 
     def __init__(self, width: int) -> None:
-        super().__init__()
+        super().__init__(width)
         half = width // 2
         self.reader = nn.GRU(ATTRIBUTES, width, batch_first=True)
         self.mean = nn.Linear(width, width)
@@ -34,7 +48,6 @@ class WindowAutoencoder(nn.Module):
         self.writer = nn.GRUCell(width + ATTRIBUTES, width)
         self.hidden = nn.ModuleList((nn.Linear(width, half), nn.Linear(half, half)))
         self.frame = nn.Linear(half, ATTRIBUTES)
-        self.face = nn.ModuleList((nn.Linear(ATTRIBUTES, width), nn.Linear(width, COEFFICIENTS)))
 
     def encode(self, attributes: Tensor, counts: Tensor) -> Gaussian:
         """Windows [N, w, 25], of which the first `counts` [N] frames are read, to [N, C]."""
@@ -67,9 +80,3 @@ class WindowAutoencoder(nn.Module):
         update = (update_in + update_kept).sigmoid()
         new = (new_in + (reset_in + reset_kept).sigmoid() * new_kept).tanh()
         return torch.lerp(new, state, update)
-
-    def coefficients(self, attributes: Tensor) -> Tensor:
-        """Attributes [..., 25] to coefficients [..., 58], each frame on its own."""
-        one, two = self.face
-        out: Tensor = two(one(attributes).tanh())
-        return out

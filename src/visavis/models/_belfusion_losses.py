@@ -11,7 +11,7 @@ from torch import Tensor
 from visavis.behaviour import Behaviour
 from visavis.channels import GROUPS
 from visavis.dyad import Batch
-from visavis.models._appropriate_loss import appropriate_terms, real
+from visavis.models._appropriate_loss import mean_terms, one_of, real
 from visavis.nn.diffusion import best_of, draw_noised, row_errors
 from visavis.nn.losses import squared_error
 from visavis.nn.schedules import alpha_bars, cosine_betas
@@ -24,11 +24,11 @@ class Windows(NamedTuple):
     """A person's frames as windows, N = B W; padded with zeros."""
 
     values: Tensor
-    """[N, w, C]; an unobserved frame is the average of the observed ones."""
+    """[N, w + tail, C]; an unobserved frame is the average of the observed ones."""
     mask: Tensor
-    """bool [N, w]: observed."""
+    """bool [N, w + tail]: observed."""
     counts: Tensor
-    """int64 [N]: frames before padding."""
+    """int64 [N]: frames before padding, of the first w."""
 
 
 class Codes(NamedTuple):
@@ -47,8 +47,8 @@ class Codes(NamedTuple):
         return chosen
 
 
-def cut(person: Behaviour, names: tuple[str, ...], window: int) -> Windows:
-    """A batch [B, T] of people as windows."""
+def cut(person: Behaviour, names: tuple[str, ...], window: int, tail: int = 0) -> Windows:
+    """A batch [B, T] of people as windows, each with so many frames of the next one."""
     values, mask = real(person, *names)
     rows = values[mask]
     average = rows.mean(0) if len(rows) else values.new_zeros(values.shape[-1])
@@ -57,23 +57,26 @@ def cut(person: Behaviour, names: tuple[str, ...], window: int) -> Windows:
     values = torch.where(inside[..., None], values, 0.0)
     short = -values.shape[1] % window
 
-    def windows(x: Tensor) -> Tensor:
-        apart: Tensor = x.unflatten(1, (-1, window))
-        return apart.flatten(0, 1)
+    def windows(x: Tensor, size: int) -> Tensor:
+        """[B, n w + tail, C] to [B n, size, C]"""
+        apart: Tensor = x.unfold(1, size, window)
+        return apart.transpose(2, 3).flatten(0, 1)
 
+    there = torch.stack([mask, inside], dim=-1)
+    values, there = (F.pad(x, (0, 0, 0, short + tail)) for x in (values, there))
     return Windows(
-        windows(F.pad(values, (0, 0, 0, short))),
-        windows(F.pad(mask, (0, short))),
-        windows(F.pad(inside, (0, short))).sum(1),
+        windows(values, window + tail),
+        windows(there, window + tail)[..., 0],
+        windows(there, window + tail)[:, :window, 1].sum(1),
     )
 
 
-def listener_codes(model: Belfusion, batch: Batch) -> Codes:
-    """Codes of the paired listeners, without gradient."""
-    windows = cut(batch.listener, GROUPS["attributes"], model.config.window)
+def listener_codes(model: Belfusion, listener: Behaviour) -> Codes:
+    """Codes of a batch of listeners, without gradient."""
+    windows = cut(listener, GROUPS["attributes"], model.config.window)
     with torch.no_grad():
         codes = model.autoencoder.encode(windows.values, windows.counts).mean
-    clips = len(batch)
+    clips = len(listener)
     there = windows.counts > 0
     return Codes(codes.unflatten(0, (clips, -1)), there.unflatten(0, (clips, -1)), windows)
 
@@ -83,12 +86,15 @@ def autoencoder_terms(model: Belfusion, batch: Batch) -> dict[str, Tensor]:
     attributes: MSE + KL (a sum over the code) + MSE."""
     config, coder = model.config, model.autoencoder
     attributes = GROUPS["attributes"]
-    both = [cut(p, attributes, config.window) for p in (batch.listener, batch.speaker)]
+    both = [
+        cut(person, attributes, config.window, config.blend)
+        for person in (batch.listener, batch.speaker)
+    ]
     values, mask, counts = (torch.cat(x) for x in zip(*both, strict=True))
     there = counts > 0
     values, mask = values[there], mask[there]
-    posterior = coder.encode(values, counts[there])
-    made = coder.decode(posterior.at(torch.randn_like(posterior.mean)), config.window)
+    posterior = coder.encode(values[:, : config.window], counts[there])
+    made = coder.decode(posterior.at(torch.randn_like(posterior.mean)), values.shape[1])
 
     faces, seen = real(batch.listener, *attributes, *GROUPS["coefficients"])
     given, wanted = faces.split([25, 58], dim=-1)
@@ -102,19 +108,60 @@ def autoencoder_terms(model: Belfusion, batch: Batch) -> dict[str, Tensor]:
 
 
 def diffusion_terms(model: Belfusion, batch: Batch) -> dict[str, Tensor]:
-    """The clean code from a noisy one: k draws a clip at one step, each error's best draw.
+    """The clean code from a noisy one.
 
-    Windows of a clip share their step, and as much of their noise as when they are drawn.
+    "paper": k draws a clip at one step, each error's best draw. "appropriate": one of the
+    appropriate listeners, drawn anew each time, with squared errors, and what is answered to pure
+    noise beside all of them (`mean_terms`).
     """
-    config, scale = model.config, model.code_range
-    real_codes = listener_codes(model, batch)
-    wanted = scale(real_codes.codes)
+    config = model.config
+    windows = model.windows(model.heard(batch.speaker)).flatten(0, 1)
+    heard = model.denoiser.heard(model.condition(windows))
+    if config.objective == "paper":
+        return _best_of_draws(model, batch, heard)
+    codes = listener_codes(model, one_of(batch))
+    given, shown, there = _denoised(model, codes, heard, draws=1)
+    error = row_errors(given.flatten(0, 1), shown.flatten(0, 1), "mse")
+    return {"code": config.code_weight * error[there].mean()} | _begun(model, batch, codes, heard)
+
+
+def _best_of_draws(model: Belfusion, batch: Batch, heard: list[Tensor]) -> dict[str, Tensor]:
+    config = model.config
+    codes = listener_codes(model, batch.listener)
+    given, shown, there = _denoised(model, codes, heard, draws=config.draws)
+    error = row_errors(given.flatten(0, 1), shown.flatten(0, 1), "l1").unflatten(
+        0, (-1, config.draws)
+    )
+    made = model.autoencoder.decode(
+        model.code_range.back(given)[there].flatten(0, 1), config.window
+    )
+    values, mask = (x[there].repeat_interleave(config.draws, 0) for x in codes.windows[:2])
+    decoded = row_errors(made, values, "mse", mask).unflatten(0, (-1, config.draws))
+    return {
+        "code": config.code_weight * best_of(error[there].T),
+        "decoded": config.decoded_weight * best_of(decoded.T),
+        "log/code": error.detach().mean(),
+    }
+
+
+def _noise(model: Belfusion, clips: int, windows: int, like: Tensor) -> Tensor:
+    """Noise of clips' windows [N, W, C], as much of it shared as when they are drawn."""
+    share, width = model.config.share, model.config.code
+    own = torch.randn(clips, windows, width, device=like.device)
+    same = torch.randn(clips, 1, width, device=like.device)
+    noise: Tensor = same.mul_(share**0.5) + own.mul_((1 - share) ** 0.5)
+    return noise
+
+
+def _denoised(
+    model: Belfusion, real_codes: Codes, heard: list[Tensor], *, draws: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What the denoiser makes of `draws` noisy codes a window, [B W, k, C], what it should make,
+    and which windows there are, [B W]. Windows of a clip share their step."""
+    wanted = model.code_range(real_codes.codes)
     clips, count, _ = wanted.shape
-    draws = 2 if config.objective == "appropriate" else config.draws
-    noise = torch.randn(draws * clips, count, config.code, device=wanted.device)
-    same = torch.randn(draws * clips, 1, config.code, device=wanted.device)
-    noise = config.share**0.5 * same + (1 - config.share) ** 0.5 * noise
-    levels = alpha_bars(cosine_betas(config.steps))
+    levels = alpha_bars(cosine_betas(model.config.steps))
+    noise = _noise(model, draws * clips, count, wanted)
     shown = draw_noised(wanted, levels, prediction="x0", draws=draws, noise=noise)
 
     def by_window(x: Tensor) -> Tensor:
@@ -122,25 +169,18 @@ def diffusion_terms(model: Belfusion, batch: Batch) -> dict[str, Tensor]:
         apart: Tensor = x.unflatten(0, (draws, clips))
         return apart.movedim(0, 2).flatten(0, 1)
 
-    windows = model.windows(model.heard(batch.speaker)).flatten(0, 1)
-    heard = model.denoiser.heard(model.condition(windows))
     steps = shown.steps[:clips].repeat_interleave(count)
     given = model.denoiser(by_window(shown.x), steps, heard)
+    return given, by_window(shown.wanted), real_codes.there.flatten()
 
-    there = real_codes.there.flatten()
-    error = row_errors(given.flatten(0, 1), by_window(shown.wanted).flatten(0, 1), "l1")
-    terms = {
-        "code": config.code_weight * best_of(error.unflatten(0, (-1, draws))[there].T),
-        "log/code": error.detach().mean(),
-    }
-    codes = scale.back(given)
-    if config.objective == "appropriate":
-        laid = codes.unflatten(0, (clips, count)).transpose(1, 2)
-        attributes = model.lay_out(laid, batch.listener.frames)
-        faces = model.autoencoder.coefficients(attributes)
-        both = {"attributes": attributes, "coefficients": faces}
-        return terms | appropriate_terms(both, batch, pose_weight=config.pose_weight)
-    made = model.autoencoder.decode(codes[there].flatten(0, 1), config.window)
-    values, mask = (x[there].repeat_interleave(draws, 0) for x in real_codes.windows[:2])
-    error = row_errors(made, values, "mse", mask).unflatten(0, (-1, draws))
-    return terms | {"decoded": config.decoded_weight * best_of(error.T)}
+
+def _begun(model: Belfusion, batch: Batch, codes: Codes, heard: list[Tensor]) -> dict[str, Tensor]:
+    """What the first step of sampling aims at, decoded, beside all appropriate listeners."""
+    clips, count = codes.there.shape
+    noise = _noise(model, clips, count, codes.codes).flatten(0, 1)[:, None]
+    last = torch.tensor([model.config.steps - 1], device=noise.device)
+    given = model.code_range.back(model.denoiser(noise, last, heard))
+    laid = given.unflatten(0, (clips, count)).transpose(1, 2)
+    attributes = model.lay_out(laid, batch.listener.frames)[:, 0]
+    faces = model.autoencoder.coefficients(attributes)
+    return mean_terms({"attributes": attributes, "coefficients": faces}, batch)

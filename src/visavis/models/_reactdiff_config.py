@@ -8,6 +8,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from visavis.models._base import STRICT, ReactionConfig
+from visavis.nn.smooth_noise import reach
 
 SAMPLERS = {
     "ddim": "step",
@@ -92,10 +93,15 @@ class DiffusionSpec:
     sampler: Literal["ddim", "dpm_solver", "dpm_solver_sde", "flow_euler", "flow_heun"] = "ddim"
     prediction: Literal["epsilon", "x0", "v", "flow"] = "epsilon"
     error: Literal["l1", "mse", "huber"] = "l1"
-    scale: Literal["range", "moments"] = "range"
-    """How latents are normalised, a dimension: to [-1, 1], or to mean 0 and deviation 1."""
+    scale: Literal["range", "moments", "shared"] = "range"
+    """How latents are normalised, a dimension: to [-1, 1], or to mean 0 and deviation 1; "shared"
+    takes one deviation for all, so that dimensions that hardly matter stay small."""
     clip: float = Field(default=1.0, gt=0)
     """Clean latents are clamped to this at every step; flows are not."""
+    smooth_noise: float = Field(default=0.0, ge=0)
+    """Ours: frames over which noise is alike, in training and sampling; 0 is white noise."""
+    temperature: float = Field(default=1.0, ge=0)
+    """Ours: of the noise that sampling begins with."""
     guidance: float = Field(default=1.0, ge=0)
     """Classifier-free; 1 is none."""
     condition_dropout: float = Field(default=0.0, ge=0, lt=1)
@@ -109,6 +115,11 @@ class DiffusionSpec:
             )
         if self.seams == "past" and not self.overlap:
             raise ValueError('diffusion.seams = "past" needs an overlap of at least 1 frame')
+        if self.smooth_noise and reach(self.smooth_noise) > self.hop:
+            raise ValueError(
+                f"diffusion.smooth_noise = {self.smooth_noise:g} reaches back "
+                f"{reach(self.smooth_noise)} frames; at most a hop of {self.hop} frames is kept"
+            )
         if self.taken > self.steps and self.prediction != "flow":
             raise ValueError(
                 f"diffusion.taken must be at most the {self.steps} steps of the schedule, not "
@@ -153,9 +164,26 @@ class ReactDiffConfig(ReactionConfig):
     """w1 of Eq. 5, of the coefficients' squared error."""
     attribute_weight: float = Field(default=10.0, ge=0)
     """w2 of Eq. 5, of the attributes' absolute error (squared under "appropriate")."""
+    agreement_weight: float = Field(default=1.2, ge=0)
+    """Under "appropriate", of 1 - CCC of the first guess."""
+    begun_weight: float = Field(default=0.0, ge=0)
+    """Ours: of what sampling aims at in its first step, decoded, beside all appropriate listeners.
+    Needs a prediction of x0 or a flow."""
+    latent_noise: float = Field(default=0.0, ge=0)
+    """Ours: deviation of the noise that latents bear while the transformer is trained, so that
+    nearby latents decode alike."""
+    kl_weight: float = Field(default=0.0, ge=0)
+    """Of latents' mean square, half of it: the divergence of such noisy latents from the standard
+    normal as far as it depends on them. (Released: 1e-4 in the configuration, which nothing reads.)
+    """
 
     def __post_init__(self) -> None:
         if self.online and self.diffusion.seams != "past":
             raise ValueError('online = true needs diffusion.seams = "past": windows in turn')
+        if self.begun_weight and self.diffusion.prediction not in ("x0", "flow"):
+            raise ValueError(
+                "begun_weight reads clean latents off pure noise, which only a prediction of x0 or "
+                f'a flow gives, not "{self.diffusion.prediction}"'
+            )
         if self.online and not self.transformer.attention:
             raise ValueError("online = true needs transformer.attention = true")

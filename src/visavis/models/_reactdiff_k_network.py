@@ -29,6 +29,8 @@ class Prepared(NamedTuple):
     """Scale and shift of every block's temporal norm, [T, 2 C]."""
     seen: Tensor
     """Frames of the speaker that are there, bool [B, 1, 1, S]."""
+    beside: Tensor | None = None
+    """What is added to each frame behind the stem, [B, T, C]."""
 
 
 class ConditionedNorm(nn.Module):
@@ -193,13 +195,16 @@ class WindowUNet(nn.Module):
     def stages(self) -> list[Stage]:
         return [s for s in (*self.downs, *self.ups) if isinstance(s, Stage)]
 
-    def prepare(self, sound: Tensor, face: Tensor, inside: Tensor) -> Prepared:
+    def prepare(
+        self, sound: Tensor, face: Tensor, inside: Tensor, beside: Tensor | None = None
+    ) -> Prepared:
         """Everything that is the same for all noise levels and samples.
 
         Args:
             sound: the speaker's, [B, T, E].
             face: the speaker's coefficients, [B, T, width].
             inside: bool [B, T]; other frames are not attended to.
+            beside: added to each frame behind the stem, [B, T, C].
         """
         number = torch.arange(face.shape[1], device=face.device)
         clock = self.temporal_mapping(step_embedding(number, self.features).to(face.dtype))
@@ -213,14 +218,17 @@ class WindowUNet(nn.Module):
                 sources.append(attention.source(face if i % 2 else sound))
         # softmax over no frame at all would be NaN; such windows are past the clip's end
         seen = inside | ~inside.any(1, keepdim=True)
-        return Prepared(sources, clocks, seen[:, None, None])
+        return Prepared(sources, clocks, seen[:, None, None], beside)
 
     def forward(self, x: Tensor, sigma: Tensor, past: Tensor, prepared: Prepared) -> Tensor:
         """x [B, K, T, width], noise level [B or 1], own last frame [B, K, width]."""
         noise = self.mapping(self.level(log_noise(sigma)))
         begin = self.stem(past).flatten(0, 1)[None]
         state = (begin, torch.zeros_like(begin))
-        h, _ = self.stem_lstm(self.stem(x).flatten(0, 1), state)
+        shown = self.stem(x)
+        if prepared.beside is not None:
+            shown = shown + prepared.beside[:, None]
+        h, _ = self.stem_lstm(shown.flatten(0, 1), state)
         h = h.unflatten(0, x.shape[:2])
         sources, clocks = iter(prepared.sources), iter(prepared.clocks)
         skips: list[Tensor] = []

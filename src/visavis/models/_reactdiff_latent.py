@@ -20,7 +20,7 @@ class LatentScale(nn.Module):
     centre: Tensor
     spread: Tensor
 
-    def __init__(self, latent: int, kind: Literal["range", "moments"]) -> None:
+    def __init__(self, latent: int, kind: Literal["range", "moments", "shared"]) -> None:
         super().__init__()
         self.kind = kind
         self.register_buffer("centre", torch.zeros(latent))
@@ -59,6 +59,8 @@ class LatentStatistics:
             centre, half = (self._low + self._high) / 2, (self._high - self._low) / 2
         else:
             centre, half = self._moments.mean.float(), self._moments.std.float()
+            if scale.kind == "shared":
+                half = half.square().mean().sqrt().expand_as(half)
         with torch.no_grad():
             scale.centre.copy_(centre)
             scale.spread.copy_(torch.where(half > 1e-6, half, 1.0))

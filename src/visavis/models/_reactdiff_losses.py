@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,12 +11,14 @@ from torch import Tensor
 from visavis.behaviour import Behaviour
 from visavis.channels import GROUPS
 from visavis.dyad import Batch
-from visavis.models._appropriate_loss import AGREEMENT, ERROR, real
-from visavis.models._reactdiff_latent import count, padded, windows
+from visavis.models._appropriate_loss import mean_terms, one_of, real
+from visavis.models._reactdiff_config import DiffusionSpec
+from visavis.models._reactdiff_latent import blend_weights, blended, count, padded, windows
 from visavis.models._reactdiff_sampling import FLOW_SCALE, levels
 from visavis.nn.diffusion import draw_noised, row_errors, rows
 from visavis.nn.guidance import drop_rows
-from visavis.nn.losses import concordance, masked_mean
+from visavis.nn.losses import masked_mean
+from visavis.nn.smooth_noise import reach, smoothed
 
 if TYPE_CHECKING:
     from visavis.models.reactdiff import ReactDiff
@@ -39,15 +41,20 @@ def transformer_terms(model: ReactDiff, batch: Batch) -> dict[str, Tensor]:
     if config.guess or not config.diffusion.enabled:
         parts["answer"] = model.answer(told)
     many = None if inside is None else inside.repeat(len(parts), 1)
-    decoded = model.decode(torch.cat(list(parts.values())), many)
+    latents = torch.cat(list(parts.values()))
+    noise = config.latent_noise * torch.randn_like(latents)
+    decoded = model.decode(latents + noise, many)
     made = {
         who: {n: x.unflatten(0, (len(parts), -1))[i] for n, x in decoded.items()}
         for i, who in enumerate(parts)
     }
     terms = dict[str, Tensor]()
+    if config.kl_weight:
+        seen = latents if many is None else latents[many]
+        terms["kl"] = config.kl_weight * 0.5 * seen.square().mean()
     for who, raw in made.items():
         if who == "answer" and config.objective == "appropriate":
-            terms |= guessed(raw, batch)
+            terms |= mean_terms(raw, batch, agreement_weight=config.agreement_weight)
         else:
             terms |= error_terms(model, raw, speaker if who == "speaker" else batch.listener, who)
     return terms
@@ -74,64 +81,87 @@ def error_terms(
     }
 
 
-def guessed(made: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
-    """One answer [B, T, ...] beside all appropriate listeners: squared error and agreement.
-
-    The error is to every one of them, whose least is their mean, and 1 - CCC likewise: the guess
-    need not choose, the diffusion does.
-    """
-    attributes, seen = real(batch.targets, *GROUPS["attributes"])
-    coefficients, known = real(batch.targets, *GROUPS["coefficients"])
-    there = batch.target_mask
-    drawn = made["attributes"][:, None]
-    agreement = concordance(drawn, attributes, seen).nan_to_num(1.0).mean(-1)
-    weights = there.to(agreement.dtype) / there.sum(1, keepdim=True)
-    errors = (drawn - attributes) ** 2
-    apart = (made["coefficients"][:, None] - coefficients) ** 2
-    return {
-        "guess/agreement": 0.2 * AGREEMENT * ((1 - agreement) * weights).sum(1).mean(),
-        "guess/attributes": 5 * ERROR * masked_mean(errors, seen & there[..., None]),
-        "guess/coefficients": 5 * ERROR * masked_mean(apart, known & there[..., None]),
-    }
-
-
 # ---------------------------------------------------------------------- the second stage
+
+
+class Windows(NamedTuple):
+    """A batch cut as the denoiser reads it, N = B W windows; 0 in padding."""
+
+    clean: Tensor
+    """Scaled latents of one listener a clip, [N, w, d]."""
+    seen: Tensor
+    """bool [N, w]: frames to learn from."""
+    shown: Tensor
+    """The speaker's scaled latents, [N, w, d]."""
+    guess: Tensor | None
+    """The scaled first guess, [N, w, d]."""
 
 
 def diffusion_terms(model: ReactDiff, batch: Batch) -> dict[str, Tensor]:
     """The denoiser's error on windows of one listener a clip; the transformer is frozen."""
+    spec = model.config.diffusion
+    x0, seen, shown, guess = cut = cut_windows(model, batch)
+    if spec.condition_dropout:
+        chance = torch.rand(len(x0), device=x0.device)
+        nothing = x0.new_zeros(())
+        shown = drop_rows(shown, nothing, spec.condition_dropout, chance)
+        if guess is not None:
+            guess = drop_rows(guess, nothing, spec.condition_dropout, chance)
+    known, new = x0[:, : front_of(spec)], x0[:, front_of(spec) :]
+    noisy, steps, wanted = _noised(model, new)
+    given = model.predict(torch.cat([known, noisy], dim=1), steps, shown, guess)
+    errors = row_errors(given, wanted, spec.error, seen[:, front_of(spec) :])
+    full = seen[:, front_of(spec) :].any(1)
+    terms = {"diffusion": DIFFUSION * (errors * full).sum() / full.sum().clamp(min=1)}
+    return terms | (_begun(model, batch, cut) if model.config.begun_weight else {})
+
+
+def front_of(spec: DiffusionSpec) -> int:
+    """Known frames at the beginning of a window."""
+    return spec.overlap if spec.seams == "past" else 0
+
+
+def cut_windows(model: ReactDiff, batch: Batch) -> Windows:
     spec, inside = model.config.diffusion, _inside(batch)
-    listener = _chosen(batch) if model.config.objective == "appropriate" else batch.listener
+    listener = one_of(batch) if model.config.objective == "appropriate" else batch.listener
     model.inputs_of.need_face(listener)
     with torch.no_grad():
         clean = model.scale(model.encode(listener, inside, speaking=False))
         told = model.encode(batch.speaker, inside, speaking=True)
         speaker, guess = model.conditions(told, inside)
-    learnable = batch.listener.inside()
-    frames = clean.shape[1]
-    number = count(frames, spec.hop)
-    front = spec.overlap if spec.seams == "past" else 0
+    whole = (count(clean.shape[1], spec.hop) - 1) * spec.hop + spec.window
 
     def cut(x: Tensor) -> Tensor:
-        whole = (number - 1) * spec.hop + spec.window
-        x = torch.cat([x.new_zeros(len(x), front, *x.shape[2:]), x], dim=1)
+        x = torch.cat([x.new_zeros(len(x), front_of(spec), *x.shape[2:]), x], dim=1)
         parts: Tensor = windows(padded(x, whole), spec.window, spec.hop).flatten(0, 1)
         return parts
 
-    x0, seen = cut(clean), cut(learnable[..., None].to(clean.dtype))[..., 0] > 0
-    shown, condition = cut(speaker), None if guess is None else cut(guess)
-    if spec.condition_dropout:
-        chance = torch.rand(len(x0), device=x0.device)
-        nothing = x0.new_zeros(())
-        shown = drop_rows(shown, nothing, spec.condition_dropout, chance)
-        if condition is not None:
-            condition = drop_rows(condition, nothing, spec.condition_dropout, chance)
-    known, new = x0[:, :front], x0[:, front:]
-    noisy, steps, wanted = _noised(model, new)
-    given = model.predict(torch.cat([known, noisy], dim=1), steps, shown, condition)
-    errors = row_errors(given, wanted, spec.error, seen[:, front:])
-    full = seen[:, front:].any(1)
-    return {"diffusion": DIFFUSION * (errors * full).sum() / full.sum().clamp(min=1)}
+    learnable = batch.listener.inside()[..., None].to(clean.dtype)
+    return Windows(
+        cut(clean), cut(learnable)[..., 0] > 0, cut(speaker), None if guess is None else cut(guess)
+    )
+
+
+def _begun(model: ReactDiff, batch: Batch, cut: Windows) -> dict[str, Tensor]:
+    """What the first step of sampling aims at, decoded, beside all appropriate listeners."""
+    config, spec, clips = model.config, model.config.diffusion, len(batch)
+    number = len(cut.clean) // clips
+    front = front_of(spec)
+    noise = noise_like(spec, cut.clean[:, front:])
+    last = FLOW_SCALE if spec.prediction == "flow" else spec.steps - 1
+    steps = torch.full((len(noise),), last, device=noise.device)
+    given = model.predict(torch.cat([cut.clean[:, :front], noise], 1), steps, cut.shown, cut.guess)
+    aimed = noise - given if spec.prediction == "flow" else given
+    parts, frames = aimed.unflatten(0, (clips, number)), batch.speaker.frames
+    if front:
+        laid = parts.flatten(1, 2)
+    else:
+        lengths = torch.full((clips,), frames, device=noise.device)
+        lengths = lengths if batch.lengths is None else batch.lengths
+        laid = blended(parts, blend_weights(lengths, number, spec.window, spec.hop), spec.hop)
+    made = model.decode(model.scale.back(laid[:, :frames]), _inside(batch))
+    terms = mean_terms(made, batch, agreement_weight=config.agreement_weight)
+    return {n.replace("guess", "begun"): config.begun_weight * x for n, x in terms.items()}
 
 
 def personal_terms(model: ReactDiff, batch: Batch) -> dict[str, Tensor]:
@@ -145,28 +175,24 @@ def personal_terms(model: ReactDiff, batch: Batch) -> dict[str, Tensor]:
     return diffusion_terms(model, own) | error_terms(model, made, batch.listener, "own")
 
 
+def noise_like(spec: DiffusionSpec, like: Tensor) -> Tensor:
+    """Noise of rows [N, t, d], as in the middle of a clip."""
+    rows, frames, width = like.shape
+    white = torch.randn(rows, reach(spec.smooth_noise) + frames, width, device=like.device)
+    past = white[:, : white.shape[1] - frames]
+    return smoothed(white[:, past.shape[1] :], spec.smooth_noise, past)
+
+
 def _noised(model: ReactDiff, x0: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Noisy rows, their steps, and what is to be predicted."""
     spec = model.config.diffusion
+    noise = noise_like(spec, x0)
     if spec.prediction == "flow":
-        times, noise = torch.rand(len(x0), device=x0.device), torch.randn_like(x0)
+        times = torch.rand(len(x0), device=x0.device)
         t = rows(times, x0)
         return (1 - t) * x0 + t * noise, times * FLOW_SCALE, noise - x0
-    drawn = draw_noised(x0, levels(spec), prediction=spec.prediction)
+    drawn = draw_noised(x0, levels(spec), prediction=spec.prediction, noise=noise)
     return drawn.x, drawn.steps, drawn.wanted
-
-
-def _chosen(batch: Batch) -> Behaviour:
-    """One of the appropriate listeners of each clip, at random, [B, T, ...]."""
-    weights = batch.target_mask.to(torch.float32)
-    number = torch.multinomial(weights, 1)[:, 0]
-    clip = torch.arange(len(number), device=number.device)
-    return Behaviour(
-        {n: x[clip, number] for n, x in batch.targets.channels.items()},
-        batch.targets.layout,
-        observed={n: m[clip, number] for n, m in batch.targets.observed.items()},
-        lengths=batch.lengths,
-    )
 
 
 def _inside(batch: Batch) -> Tensor | None:

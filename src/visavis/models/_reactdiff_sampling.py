@@ -27,7 +27,7 @@ def sample(spec: DiffusionSpec, denoiser: Denoiser, noise: Callable[[str], Tenso
         denoiser: (x, t) -> the prediction that the specification names.
         noise: a stream's name to standard normal numbers like the rows.
     """
-    x = noise("start")
+    x = spec.temperature * noise("start")
     if spec.prediction == "flow":
         integrate = samplers.flow_heun if spec.sampler == "flow_heun" else samplers.flow_euler
         return integrate(denoiser, x, flow_times(spec.taken))

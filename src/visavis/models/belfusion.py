@@ -9,8 +9,8 @@ Where we differ from the released code, on purpose: the code is the posterior's 
 decoder was trained with (released: the reader's raw state); windows come from the whole clip
 (released: from its first 100 frames); coefficients are learned from real ones (released: from
 zeros); attributes are in their ranges; only the final code is decoded, and the ten samples are one
-batch. Ours, and off in the published configuration: `listens="frames"`, `blend`, `share`, and the
-objective "appropriate".
+batch. Ours, and off in the published configuration: `coder="convolutions"`, `listens="frames"`,
+`blend`, `share`, `temperature`, and the objective "appropriate".
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from visavis.dyad import Batch, Persona
 from visavis.models._appropriate_loss import real
 from visavis.models._base import STRICT, Objective, ReactionConfig, ReactionModel
 from visavis.models._belfusion_autoencoder import ATTRIBUTES, WindowAutoencoder
+from visavis.models._belfusion_convolutions import ConvolvedAutoencoder
 from visavis.models._belfusion_denoiser import SkipMLP
 from visavis.models._belfusion_hearing import WindowHearing, past_windows
 from visavis.models._belfusion_losses import autoencoder_terms, diffusion_terms, listener_codes
@@ -53,6 +54,8 @@ class BelfusionConfig(ReactionConfig):
     window: int = Field(default=50, gt=0)
     """Frames a code stands for."""
     code: int = Field(default=128, gt=1)
+    coder: Literal["recurrent", "convolutions"] = "recurrent"
+    """The autoencoder: frame after frame, or, ours, all frames of a window at once."""
     hidden: int = Field(default=1024, gt=0)
     layers: int = Field(default=10, gt=1)
     steps: int = Field(default=10, gt=0)
@@ -71,13 +74,12 @@ class BelfusionConfig(ReactionConfig):
     share: float = Field(default=0.0, ge=0, le=1)
     """Ours: share of the noise's variance that is the same in all windows of a conversation."""
     objective: Literal["paper", "appropriate"] = "paper"
-    """"appropriate" has two decoded draws learn from all appropriate listeners
-    (`_appropriate_loss`) in place of the decoded error."""
+    """"appropriate", ours: any appropriate listener, and what sampling begins with beside all."""
     kl_weight: float = Field(default=1e-5, ge=0)
     code_weight: float = Field(default=10.0, ge=0)
     decoded_weight: float = Field(default=10.0, ge=0)
-    pose_weight: float = Field(default=10.0, ge=0)
-    """In the objective "appropriate"."""
+    temperature: float = Field(default=1.0, ge=0)
+    """Ours: of the noise that codes are drawn from."""
 
     def __post_init__(self) -> None:
         if self.sampling_steps > self.steps:
@@ -98,7 +100,13 @@ class Belfusion(ReactionModel[BelfusionConfig]):
 
     def __init__(self, config: BelfusionConfig) -> None:
         super().__init__(config)
-        self.autoencoder = WindowAutoencoder(config.code)
+        self.autoencoder: WindowAutoencoder | ConvolvedAutoencoder
+        if config.coder == "recurrent":
+            self.autoencoder = WindowAutoencoder(config.code)
+        else:
+            self.autoencoder = ConvolvedAutoencoder(
+                config.code, window=config.window, blend=config.blend
+            )
         self.denoiser = SkipMLP(config.code, config.hidden, config.layers)
         sound = STANDARD["mfcc78"].size if config.listens == "frames" else 0
         self.scale = Standardise(ATTRIBUTES + sound)
@@ -152,7 +160,7 @@ class Belfusion(ReactionModel[BelfusionConfig]):
         if config.share:
             same = self.draw(seeds, num_samples, "belfusion/person", 0, width)
             x = config.share**0.5 * same + (1 - config.share) ** 0.5 * x
-        x = x.to(condition.dtype)
+        x = config.temperature * x.to(condition.dtype)
         known = self.denoiser.heard(condition)
 
         def denoise(x: Tensor, steps: Tensor) -> Tensor:
@@ -246,7 +254,7 @@ class Belfusion(ReactionModel[BelfusionConfig]):
         if stage != "diffusion":
             return
         with torch.no_grad():
-            self.code_range.fit(listener_codes(self, batch).seen for batch in batches)
+            self.code_range.fit(listener_codes(self, batch.listener).seen for batch in batches)
 
     def objectives(self, stage: str = "main") -> tuple[Objective, ...]:
         """The autoencoder's, the diffusion's, or ("main") both."""

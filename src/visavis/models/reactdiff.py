@@ -55,7 +55,11 @@ from visavis.models._reactdiff_mmt import (
 from visavis.models._reactdiff_online import ReactDiffSession, advance, begin
 from visavis.models._reactdiff_sampling import sample
 from visavis.nn.guidance import Denoiser, guided
+<<<<<<< HEAD
 from visavis.nn.low_rank import Shift
+=======
+from visavis.nn.smooth_noise import smoothed
+>>>>>>> 41e1dab (What makes diffusion listen on simulated dyads: BeLFusion, ReactDiff, ReactDiff-K)
 from visavis.nn.standardise import RunningMoments
 
 Noise = Callable[[str], Tensor]
@@ -182,11 +186,26 @@ class ReactDiff(ReactionModel[ReactDiffConfig]):
         return guided(conditional, unconditional, self.config.diffusion.guidance)
 
     def noise(self, seeds: Tensor, samples: int, index: Tensor | int) -> Noise:
-        """Noise [B * K, hop, d] of one hop by stream."""
-        shape = (self.config.diffusion.hop, self.config.transformer.latent)
-        return lambda stream: self.draw(
-            seeds, samples, f"reactdiff/{stream}", index, shape
-        ).flatten(0, 1)
+        """Noise [B * K, hop, d] of one hop by stream; smooth noise goes on from the hop before."""
+        spec = self.config.diffusion
+        shape = (spec.hop, self.config.transformer.latent)
+
+        number = torch.as_tensor(index, device=seeds.device).expand(len(seeds))
+
+        def white(stream: str, hop: Tensor) -> Tensor:
+            return self.draw(seeds, samples, f"reactdiff/{stream}", hop, shape).flatten(0, 1)
+
+        def noise(stream: str) -> Tensor:
+            here = white(stream, number)
+            if not spec.smooth_noise:
+                return here
+            begun = smoothed(here, spec.smooth_noise)
+            before = white(stream, (number - 1).clamp(min=0))
+            gone_on = smoothed(here, spec.smooth_noise, before)
+            first = (number == 0).repeat_interleave(samples)
+            return torch.where(first[:, None, None], begun, gone_on)
+
+        return noise
 
     def latents_blended(
         self, shown: Tensor, guess: Tensor | None, seeds: Tensor, samples: int, lengths: Tensor

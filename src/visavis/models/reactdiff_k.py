@@ -15,7 +15,7 @@ the network does otherwise stands in `_reactdiff_k_network`, what the losses do 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -26,14 +26,17 @@ from torch import Tensor
 from visavis.behaviour import Behaviour
 from visavis.channels import GROUPS, STANDARD
 from visavis.dyad import Batch, Persona
-from visavis.models._appropriate_loss import real
+from visavis.features.attributes import attributes_from_coefficients
+from visavis.models._appropriate_loss import mean_terms, one_of, real
 from visavis.models._base import STRICT, ReactionConfig, ReactionModel
 from visavis.models._reactdiff_k_losses import kinematic_rows, velocity_rows
+from visavis.models._reactdiff_k_memory import SpeakerMemory
 from visavis.models._reactdiff_k_network import Prepared, WindowUNet
 from visavis.models._session import Conversation, WindowSession
 from visavis.nn.diffusion import edm_denoiser, edm_loss, v_diffusion_sigmas
 from visavis.nn.samplers import edm_dpm_solver, edm_heun
 from visavis.nn.schedules import karras_sigmas
+from visavis.nn.smooth_noise import smoothed
 from visavis.nn.standardise import RunningMoments, Standardise
 
 COEFFICIENTS = 58
@@ -58,6 +61,17 @@ class ReactdiffKConfig(ReactionConfig):
     sigma_data: float = Field(default=0.5, gt=0)
     sigma_min: float = Field(default=0.01, gt=0)
     sigma_max: float = Field(default=80.0, gt=0)
+    temperature: float = Field(default=1.0, ge=0)
+    """Ours: of the noise that sampling begins with."""
+    smooth_noise: float = Field(default=0.0, ge=0)
+    """Ours: frames over which noise is alike, in training and sampling; 0 is white noise, of which
+    layers that see a frame at a time leave a trembling."""
+    memory: int = Field(default=0, ge=0)
+    """Ours: width of a recurrent layer that hears the speaker from the beginning, frame by frame
+    beside the noisy frames. 0: the window alone, as published, in which what is reacted to is over
+    already."""
+    objective: Literal["paper", "appropriate"] = "paper"
+    """"appropriate", ours: any appropriate listener, and what pure noise becomes beside all."""
     past_noise: float = Field(default=0.0, ge=0)
     """Ours: deviation of the noise on the own last frame in training, which is real there and
     generated later."""
@@ -103,6 +117,9 @@ class ReactdiffK(ReactionModel[ReactdiffKConfig]):
             group=config.group,
             dropout=config.dropout,
         )
+        self.memory: SpeakerMemory | None = None
+        if config.memory:
+            self.memory = SpeakerMemory(sound + COEFFICIENTS, config.memory, config.widths[0])
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -129,6 +146,16 @@ class ReactdiffK(ReactionModel[ReactdiffKConfig]):
         if rate > 1:
             sound = sound.unflatten(1, (-1, rate)).amax(2)
         return sound, face, speaker.inside()
+
+    def remembered(
+        self, sound: Tensor, face: Tensor, state: Tensor
+    ) -> tuple[Tensor | None, Tensor]:
+        """What the memory says beside each frame, [B, T, C] or None, and its state [B, memory]."""
+        if self.memory is None:
+            return None, state
+        beside: Tensor
+        beside, state = self.memory(sound, face, state)
+        return beside, state
 
     def to_data(self, coefficients: Tensor) -> Tensor:
         """Coefficients to what EDM denoises, of deviation `sigma_data`."""
@@ -158,8 +185,8 @@ class ReactdiffK(ReactionModel[ReactdiffKConfig]):
         shape = (config.window, COEFFICIENTS)
 
         def drawn(stream: str, index: Tensor) -> Tensor:
-            whole = self.draw(seeds, samples, f"reactdiff_k/{stream}", index, shape)
-            return whole[:, :, :frames].to(past.dtype)
+            whole = self.draw(seeds, samples, f"reactdiff_k/{stream}", index, shape).to(past.dtype)
+            return smoothed(whole[:, :, :frames], config.smooth_noise)
 
         def on_the_way(step: int) -> Tensor:
             return drawn("step", window * count + step)
@@ -170,7 +197,7 @@ class ReactdiffK(ReactionModel[ReactdiffKConfig]):
 
         denoise = edm_denoiser(network, config.sigma_data)
         sigmas = karras_sigmas(count, low=config.sigma_min, high=config.sigma_max)
-        start = drawn("start", window)
+        start = config.temperature * drawn("start", window)
         if config.solver == "heun":
             return edm_heun(denoise, start, sigmas)
         noise = on_the_way if config.solver == "sde" else None
@@ -179,6 +206,10 @@ class ReactdiffK(ReactionModel[ReactdiffKConfig]):
     def start(self, clips: int, samples: int) -> Tensor:
         """The own last frame before the first: the average listener, [B, K, 58]."""
         return self.listener_scale.mean.new_zeros(clips, samples, COEFFICIENTS)
+
+    def nothing_heard(self, clips: int) -> Tensor:
+        """The memory before the first frame, [B, memory]."""
+        return self.listener_scale.mean.new_zeros(clips, self.config.memory)
 
     def channels(self, x: Tensor) -> dict[str, Tensor]:
         """Data [..., 58] as named channels."""
@@ -194,11 +225,18 @@ class ReactdiffK(ReactionModel[ReactdiffKConfig]):
     ) -> dict[str, Tensor]:
         past = self.start(len(seeds), num_samples)
         size, parts = self.config.window, []
-        pieces = zip(*(x.split(size, dim=1) for x in self.heard(speaker)), strict=True)
-        for number, heard in enumerate(pieces):
+        sound, face, inside = self.heard(speaker)
+        beside, _ = self.remembered(sound, face, self.nothing_heard(len(seeds)))
+        for number, start in enumerate(range(0, speaker.frames, size)):
+            here = slice(start, start + size)
+            prepared = self.network.prepare(
+                sound[:, here],
+                face[:, here],
+                inside[:, here],
+                None if beside is None else beside[:, here],
+            )
             window = torch.full_like(seeds, number)
-            prepared = self.network.prepare(*heard)
-            made = self.answer(prepared, past, seeds, window, heard[0].shape[1])
+            made = self.answer(prepared, past, seeds, window, prepared.clocks[0].shape[0])
             past = made[:, :, -1]
             parts.append(made)
         return self.channels(torch.cat(parts, dim=2))
@@ -228,13 +266,17 @@ class ReactdiffK(ReactionModel[ReactdiffKConfig]):
     def loss(self, batch: Batch) -> Mapping[str, Tensor]:
         """EDM's loss of every window, given the real last frame; movement at low noise only."""
         config = self.config
-        values, mask = real(batch.listener, *GROUPS["coefficients"])
+        listener = one_of(batch) if config.objective == "appropriate" else batch.listener
+        values, mask = real(listener, *GROUPS["coefficients"])
         x0 = torch.where(mask[..., None], self.to_data(values), 0.0)
         past = F.pad(x0, (0, 0, 1, 0))[:, : x0.shape[1] : config.window]  # the frame before each
         past = past + config.past_noise * config.sigma_data * torch.randn_like(past)
-        windows = (_cut(x, config.window) for x in (*self.heard(batch.speaker), x0, mask))
+        sound, face, inside = self.heard(batch.speaker)
+        beside, _ = self.remembered(sound, face, self.nothing_heard(len(sound)))
+        windows = (_cut(x, config.window) for x in (sound, face, inside, x0, mask))
         sound, face, inside, x0, mask = windows
-        prepared = self.network.prepare(sound, face, inside)
+        beside = None if beside is None else _cut(beside, config.window)
+        prepared = self.network.prepare(sound, face, inside, beside)
         begin = past.flatten(0, 1)[:, None]
 
         def network(x: Tensor, sigma: Tensor) -> Tensor:
@@ -243,7 +285,7 @@ class ReactdiffK(ReactionModel[ReactdiffKConfig]):
 
         uniform = torch.rand(len(x0), device=x0.device)
         sigma = v_diffusion_sigmas(uniform, data=config.sigma_data)
-        noise = torch.randn_like(x0)
+        noise = smoothed(torch.randn_like(x0), config.smooth_noise)
         errors, clean = edm_loss(network, x0, sigma, noise, data=config.sigma_data, mask=mask)
         made, wanted = self.from_data(clean), self.from_data(x0)
         calm = (uniform < 0.1) & mask.any(1)  # the lowest-noise tenth
@@ -253,11 +295,23 @@ class ReactdiffK(ReactionModel[ReactdiffKConfig]):
             return (x * calm).sum() / rows
 
         moved = velocity_rows(clean / config.sigma_data, x0 / config.sigma_data, mask)
-        return {
+        terms = {
             "denoising": errors.sum() / rows,
             "velocity": config.velocity_weight * mean(moved),
             "kinematics": config.kinematic_weight * mean(kinematic_rows(made, wanted, mask)),
         }
+        if config.objective == "appropriate":
+            high = torch.full_like(sigma, config.sigma_max)
+            first = edm_denoiser(network, config.sigma_data)(noise * config.sigma_max, high)
+            laid = first.unflatten(0, (len(batch), -1)).flatten(1, 2)[:, : batch.listener.frames]
+            terms |= self._beside_all(self.from_data(laid), batch)
+        return terms
+
+    def _beside_all(self, coefficients: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """What pure noise becomes [B, T, 58], its attributes completed, beside all listeners."""
+        found = attributes_from_coefficients(coefficients[..., :52], coefficients[..., 52:55])
+        attributes = torch.cat([found[n] for n in GROUPS["attributes"]], dim=-1)
+        return mean_terms({"coefficients": coefficients, "attributes": attributes}, batch)
 
 
 def _cut(x: Tensor, size: int) -> Tensor:
@@ -269,36 +323,52 @@ def _cut(x: Tensor, size: int) -> Tensor:
     return apart.flatten(0, 1)
 
 
-class ReactdiffKSession(WindowSession[tuple[int, Tensor]]):
-    """Conversations as (number of the next window, own last frame [K, 58])."""
+class KState(NamedTuple):
+    """One conversation between two windows."""
+
+    window: int
+    """Number of the next one."""
+    past: Tensor
+    """Own last frame, [K, 58]."""
+    heard: Tensor
+    """[memory]"""
+
+
+class ReactdiffKSession(WindowSession[KState]):
+    """Conversations, a window at a time."""
 
     model: ReactdiffK
 
-    def start(self, seed: int, persona: Persona | None) -> tuple[int, Tensor]:
-        return 0, self.model.start(1, self.num_samples)[0]
+    def start(self, seed: int, persona: Persona | None) -> KState:
+        model = self.model
+        return KState(0, model.start(1, self.num_samples)[0], model.nothing_heard(1)[0])
 
     def advance(
         self,
-        conversations: Sequence[Conversation[tuple[int, Tensor]]],
+        conversations: Sequence[Conversation[KState]],
         speaker: Behaviour,
         *,
         last: bool,
-    ) -> tuple[list[tuple[int, Tensor]], list[dict[str, Tensor]]]:
+    ) -> tuple[list[KState], list[dict[str, Tensor]]]:
         model, device = self.model, speaker.device
+        states = [c.state for c in conversations]
+        sound, face, inside = model.heard(speaker)
+        beside, heard = model.remembered(sound, face, torch.stack([s.heard for s in states]))
         made = model.answer(
-            model.network.prepare(*model.heard(speaker)),
-            torch.stack([c.state[1] for c in conversations]),
+            model.network.prepare(sound, face, inside, beside),
+            torch.stack([s.past for s in states]),
             torch.tensor([c.seed for c in conversations], device=device),
-            torch.tensor([c.state[0] for c in conversations], device=device),
+            torch.tensor([s.window for s in states], device=device),
             speaker.frames,
         )
-        states = [
-            (c.state[0] + 1, m[:, -1].clone()) for c, m in zip(conversations, made, strict=True)
+        after = [
+            KState(s.window + 1, m[:, -1].clone(), h.clone())
+            for s, m, h in zip(states, made, heard, strict=True)
         ]
-        return states, [model.channels(m) for m in made]
+        return after, [model.channels(m) for m in made]
 
-    def state_tensors(self, state: tuple[int, Tensor]) -> dict[str, Tensor]:
-        return {"window": torch.tensor(state[0]), "past": state[1]}
+    def state_tensors(self, state: KState) -> dict[str, Tensor]:
+        return {"window": torch.tensor(state.window), "past": state.past, "heard": state.heard}
 
-    def state_from(self, tensors: Mapping[str, Tensor]) -> tuple[int, Tensor]:
-        return int(tensors["window"]), tensors["past"]
+    def state_from(self, tensors: Mapping[str, Tensor]) -> KState:
+        return KState(int(tensors["window"]), tensors["past"], tensors["heard"])

@@ -69,8 +69,8 @@ class TrainingRecipe:
     ema: float = Field(default=0.0, ge=0, lt=1)
     """Decay of the average of weights that is validated and kept; 0 keeps the weights."""
     ema_power: float | None = Field(default=None, gt=0)
-    """Warm-up of the average: decay min(ema, 1 - (1 + step)^-power), as EDM has it with 2/3; without
-    it min(ema, (1 + step) / (10 + step))."""
+    """Warm-up of the average: decay min(ema, 1 - (1 + step)^-power), as EDM has it with 2/3;
+    without it min(ema, (1 + step) / (10 + step))."""
     precision: Precision = "32"
     """"bf16" and "16" compute in half precision where it is safe; weights stay float32."""
     validate_every: int = Field(default=200, gt=0)

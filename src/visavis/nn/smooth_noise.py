@@ -1,0 +1,43 @@
+"""Noise that moves no faster than what is to be drawn.
+
+A denoiser of motion that was trained briefly leaves a little of the noise it should remove. Of white
+noise that is a trembling; of noise that is alike over some frames it is a slow and harmless drift.
+Any Gaussian noise will do for a diffusion, if training and sampling have the same.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+REACH = 4
+"""Frames back that a frame's noise is made of, in units of its length."""
+
+
+def smoothed(white: Tensor, length: float, before: Tensor | None = None) -> Tensor:
+    """White noise [..., T, C] as noise of deviation 1 that is alike over `length` frames.
+
+    Each frame is a weighted sum of the white noise up to it, so that what comes later changes
+    nothing; weights are a bell of deviation `length` that is highest 2 `length` frames back, cut
+    off where there is no noise yet. With length 0 it is the white noise.
+
+    Args:
+        white: [..., T, C].
+        length: frames.
+        before: white noise before it, [..., P, C], of which the last frames are used.
+    """
+    if not length:
+        return white
+    known = white if before is None else torch.cat([before, white], dim=-2)
+    past = known.shape[-2] - white.shape[-2]
+    place = torch.arange(known.shape[-2], device=white.device)
+    lag = (place[past:, None] - place).to(white.dtype)
+    weights = torch.exp(-0.5 * (lag / length - REACH / 2) ** 2)
+    weights = weights * ((lag >= 0) & (lag <= REACH * length))
+    weights = weights / weights.square().sum(-1, keepdim=True).sqrt()
+    return torch.einsum("ij,...jc->...ic", weights, known)
+
+
+def reach(length: float) -> int:
+    """Frames of white noise before the first that `smoothed` can use."""
+    return int(REACH * length)
