@@ -55,11 +55,8 @@ from visavis.models._reactdiff_mmt import (
 from visavis.models._reactdiff_online import ReactDiffSession, advance, begin
 from visavis.models._reactdiff_sampling import sample
 from visavis.nn.guidance import Denoiser, guided
-<<<<<<< HEAD
 from visavis.nn.low_rank import Shift
-=======
 from visavis.nn.smooth_noise import smoothed
->>>>>>> 41e1dab (What makes diffusion listen on simulated dyads: BeLFusion, ReactDiff, ReactDiff-K)
 from visavis.nn.standardise import RunningMoments
 
 Noise = Callable[[str], Tensor]
