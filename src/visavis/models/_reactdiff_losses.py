@@ -18,7 +18,7 @@ from visavis.models._reactdiff_sampling import FLOW_SCALE, levels
 from visavis.nn.diffusion import draw_noised, row_errors, rows
 from visavis.nn.guidance import drop_rows
 from visavis.nn.losses import masked_mean
-from visavis.nn.smooth_noise import reach, smoothed
+from visavis.nn.smooth_noise import drawn_like
 
 if TYPE_CHECKING:
     from visavis.models.reactdiff import ReactDiff
@@ -147,7 +147,7 @@ def _begun(model: ReactDiff, batch: Batch, cut: Windows) -> dict[str, Tensor]:
     config, spec, clips = model.config, model.config.diffusion, len(batch)
     number = len(cut.clean) // clips
     front = front_of(spec)
-    noise = noise_like(spec, cut.clean[:, front:])
+    noise = drawn_like(cut.clean[:, front:], spec.smooth_noise)
     last = FLOW_SCALE if spec.prediction == "flow" else spec.steps - 1
     steps = torch.full((len(noise),), last, device=noise.device)
     given = model.predict(torch.cat([cut.clean[:, :front], noise], 1), steps, cut.shown, cut.guess)
@@ -175,18 +175,10 @@ def personal_terms(model: ReactDiff, batch: Batch) -> dict[str, Tensor]:
     return diffusion_terms(model, own) | error_terms(model, made, batch.listener, "own")
 
 
-def noise_like(spec: DiffusionSpec, like: Tensor) -> Tensor:
-    """Noise of rows [N, t, d], as in the middle of a clip."""
-    rows, frames, width = like.shape
-    white = torch.randn(rows, reach(spec.smooth_noise) + frames, width, device=like.device)
-    past = white[:, : white.shape[1] - frames]
-    return smoothed(white[:, past.shape[1] :], spec.smooth_noise, past)
-
-
 def _noised(model: ReactDiff, x0: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Noisy rows, their steps, and what is to be predicted."""
     spec = model.config.diffusion
-    noise = noise_like(spec, x0)
+    noise = drawn_like(x0, spec.smooth_noise)
     if spec.prediction == "flow":
         times = torch.rand(len(x0), device=x0.device)
         t = rows(times, x0)

@@ -56,10 +56,13 @@ from visavis.models._reactdiff_online import ReactDiffSession, advance, begin
 from visavis.models._reactdiff_sampling import sample
 from visavis.nn.guidance import Denoiser, guided
 from visavis.nn.low_rank import Shift
-from visavis.nn.smooth_noise import smoothed
+from visavis.nn.smooth_noise import continued
 from visavis.nn.standardise import RunningMoments
 
 Noise = Callable[[str], Tensor]
+
+_ENOUGH = 64
+"""Clips from which the latents' statistics are taken; encoding all costs as much as training."""
 
 
 class ReactDiff(ReactionModel[ReactDiffConfig]):
@@ -196,11 +199,9 @@ class ReactDiff(ReactionModel[ReactDiffConfig]):
             here = white(stream, number)
             if not spec.smooth_noise:
                 return here
-            begun = smoothed(here, spec.smooth_noise)
             before = white(stream, (number - 1).clamp(min=0))
-            gone_on = smoothed(here, spec.smooth_noise, before)
             first = (number == 0).repeat_interleave(samples)
-            return torch.where(first[:, None, None], begun, gone_on)
+            return continued(here, before, first, spec.smooth_noise)
 
         return noise
 
@@ -325,13 +326,17 @@ class ReactDiff(ReactionModel[ReactDiffConfig]):
             self.decoder.mean_face.copy_(listener.mean)
 
     def prepare(self, stage: str, batches: Iterable[Batch]) -> None:
-        """Before "diffusion": the statistics of both partners' latents."""
+        """Before "diffusion": the statistics of both partners' latents, over the first clips."""
         if stage != "diffusion" or self.denoiser is None:
             return
         latent = self.config.transformer.latent
         heard, told = LatentStatistics(latent), LatentStatistics(latent)
         with self.sampling():
+            clips = 0
             for batch in batches:
+                if clips >= _ENOUGH:
+                    break
+                clips += len(batch)
                 inside = batch.speaker.inside()
                 listener = self.encode(batch.listener, inside, speaking=False)
                 heard.update(listener[inside])

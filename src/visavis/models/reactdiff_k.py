@@ -36,7 +36,7 @@ from visavis.models._session import Conversation, WindowSession
 from visavis.nn.diffusion import edm_denoiser, edm_loss, v_diffusion_sigmas
 from visavis.nn.samplers import edm_dpm_solver, edm_heun
 from visavis.nn.schedules import karras_sigmas
-from visavis.nn.smooth_noise import smoothed
+from visavis.nn.smooth_noise import continued, drawn_like, reach
 from visavis.nn.standardise import RunningMoments, Standardise
 
 COEFFICIENTS = 58
@@ -72,6 +72,8 @@ class ReactdiffKConfig(ReactionConfig):
     already."""
     objective: Literal["paper", "appropriate"] = "paper"
     """"appropriate", ours: any appropriate listener, and what pure noise becomes beside all."""
+    agreement_weight: float = Field(default=1.2, ge=0)
+    """Under "appropriate", of 1 - CCC of what pure noise becomes."""
     past_noise: float = Field(default=0.0, ge=0)
     """Ours: deviation of the noise on the own last frame in training, which is real there and
     generated later."""
@@ -90,6 +92,11 @@ class ReactdiffKConfig(ReactionConfig):
                     f"widths must be multiples of head {self.head} and group {self.group}, not "
                     f"{width}"
                 )
+        if reach(self.smooth_noise) > self.window:
+            raise ValueError(
+                f"smooth_noise = {self.smooth_noise:g} reaches back {reach(self.smooth_noise)} "
+                f"frames; at most a window of {self.window} frames is kept"
+            )
         if self.sigma_min > self.sigma_max:
             raise ValueError(
                 f"sigma_min must be at most sigma_max, not {self.sigma_min} and {self.sigma_max}"
@@ -185,11 +192,19 @@ class ReactdiffK(ReactionModel[ReactdiffKConfig]):
         shape = (config.window, COEFFICIENTS)
 
         def drawn(stream: str, index: Tensor) -> Tensor:
-            whole = self.draw(seeds, samples, f"reactdiff_k/{stream}", index, shape).to(past.dtype)
-            return smoothed(whole[:, :, :frames], config.smooth_noise)
+            return self.draw(seeds, samples, f"reactdiff_k/{stream}", index, shape).to(past.dtype)
+
+        def noise(stream: str, index: Tensor, back: int) -> Tensor:
+            """Of this window; smooth noise goes on from the one before, `back` numbers ago."""
+            here = drawn(stream, index)[:, :, :frames]
+            if not config.smooth_noise:
+                return here
+            before = drawn(stream, (index - back).clamp(min=0))
+            first = (window == 0)[:, None].expand(-1, samples)
+            return continued(here, before, first, config.smooth_noise)
 
         def on_the_way(step: int) -> Tensor:
-            return drawn("step", window * count + step)
+            return noise("step", window * count + step, count)
 
         def network(x: Tensor, sigma: Tensor) -> Tensor:
             out: Tensor = self.network(x, sigma[:1], past, prepared)  # one level for all rows
@@ -197,11 +212,11 @@ class ReactdiffK(ReactionModel[ReactdiffKConfig]):
 
         denoise = edm_denoiser(network, config.sigma_data)
         sigmas = karras_sigmas(count, low=config.sigma_min, high=config.sigma_max)
-        start = config.temperature * drawn("start", window)
+        start = config.temperature * noise("start", window, 1)
         if config.solver == "heun":
             return edm_heun(denoise, start, sigmas)
-        noise = on_the_way if config.solver == "sde" else None
-        return edm_dpm_solver(denoise, start, sigmas, noise=noise)
+        stirred = on_the_way if config.solver == "sde" else None
+        return edm_dpm_solver(denoise, start, sigmas, noise=stirred)
 
     def start(self, clips: int, samples: int) -> Tensor:
         """The own last frame before the first: the average listener, [B, K, 58]."""
@@ -285,7 +300,7 @@ class ReactdiffK(ReactionModel[ReactdiffKConfig]):
 
         uniform = torch.rand(len(x0), device=x0.device)
         sigma = v_diffusion_sigmas(uniform, data=config.sigma_data)
-        noise = smoothed(torch.randn_like(x0), config.smooth_noise)
+        noise = drawn_like(x0, config.smooth_noise)
         errors, clean = edm_loss(network, x0, sigma, noise, data=config.sigma_data, mask=mask)
         made, wanted = self.from_data(clean), self.from_data(x0)
         calm = (uniform < 0.1) & mask.any(1)  # the lowest-noise tenth
@@ -311,7 +326,8 @@ class ReactdiffK(ReactionModel[ReactdiffKConfig]):
         """What pure noise becomes [B, T, 58], its attributes completed, beside all listeners."""
         found = attributes_from_coefficients(coefficients[..., :52], coefficients[..., 52:55])
         attributes = torch.cat([found[n] for n in GROUPS["attributes"]], dim=-1)
-        return mean_terms({"coefficients": coefficients, "attributes": attributes}, batch)
+        made = {"coefficients": coefficients, "attributes": attributes}
+        return mean_terms(made, batch, agreement_weight=self.config.agreement_weight)
 
 
 def _cut(x: Tensor, size: int) -> Tensor:

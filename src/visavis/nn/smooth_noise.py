@@ -1,8 +1,8 @@
 """Noise that moves no faster than what is to be drawn.
 
-A denoiser of motion that was trained briefly leaves a little of the noise it should remove. Of white
-noise that is a trembling; of noise that is alike over some frames it is a slow and harmless drift.
-Any Gaussian noise will do for a diffusion, if training and sampling have the same.
+A denoiser of motion that was trained briefly leaves a little of the noise it should remove. Of
+white noise that is a trembling; of noise that is alike over some frames it is a slow and harmless
+drift. Any Gaussian noise will do for a diffusion, if training and sampling have the same.
 """
 
 from __future__ import annotations
@@ -36,6 +36,21 @@ def smoothed(white: Tensor, length: float, before: Tensor | None = None) -> Tens
     weights = weights * ((lag >= 0) & (lag <= REACH * length))
     weights = weights / weights.square().sum(-1, keepdim=True).sqrt()
     return torch.einsum("ij,...jc->...ic", weights, known)
+
+
+def continued(here: Tensor, before: Tensor, first: Tensor, length: float) -> Tensor:
+    """`smoothed` for pieces [..., T, C] that follow pieces `before`, but where bool `first` [...]
+    says that nothing was before."""
+    begun = smoothed(here, length)
+    return torch.where(first[..., None, None], begun, smoothed(here, length, before))
+
+
+def drawn_like(x: Tensor, length: float) -> Tensor:
+    """Noise for rows [N, T, C], as it is in the middle of a clip."""
+    shape = (len(x), reach(length) + x.shape[1], x.shape[2])
+    white = torch.randn(shape, device=x.device, dtype=x.dtype)
+    past, here = white.split([reach(length), x.shape[1]], dim=1)
+    return smoothed(here, length, past)
 
 
 def reach(length: float) -> int:
