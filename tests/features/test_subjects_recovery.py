@@ -219,3 +219,20 @@ def test_an_answer_that_is_no_list_of_texts_is_a_provider_s_error() -> None:
         CallableSubjectProvider(lambda text, k: [1]).propose("a", 3)  # type: ignore[list-item]
     tidy = CallableSubjectProvider(lambda text, k: [" Joy ", "joy", "", "New  Job"])
     assert tidy.propose("a", 5) == ["Joy", "New Job"]
+
+
+def test_an_utterance_is_recovered_once_and_a_failed_one_again() -> None:
+    asked: list[str] = []
+
+    def provider(text: str, k: int) -> list[str]:
+        asked.append(text)
+        if len(asked) == 1:
+            raise ConnectionError("not yet")
+        return ["Success"]
+
+    recovery = ExpressiveRecovery(CallableSubjectProvider(provider))
+    lexicon, own, kept = recovery(TEXT), recovery(TEXT), recovery(TEXT)
+    assert len(asked) == 2
+    assert own == kept
+    assert [p.subject for p in own] == ["Success"]
+    assert lexicon == default_recovery()(TEXT)

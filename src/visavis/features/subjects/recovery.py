@@ -27,6 +27,9 @@ logger = logging.getLogger("visavis")
 PROPOSED = 8
 """Subjects asked of a provider; the supplementary's example has 7."""
 
+_REMEMBERED = 50_000
+"""Utterances."""
+
 
 @dataclass(frozen=True)
 class EmotionPrior:
@@ -74,7 +77,10 @@ class ExpressiveRecovery:
     least: float = 0.5
     """tau_3"""
     proposed: int = PROPOSED
-    _warned: bool = field(default=False, init=False, repr=False)
+    _failures: int = field(default=0, init=False, repr=False)
+    _known: dict[str, tuple[EmotionPrior, ...]] = field(
+        default_factory=dict, init=False, repr=False
+    )
 
     def __post_init__(self) -> None:
         if self.proposed < 1:
@@ -82,9 +88,20 @@ class ExpressiveRecovery:
 
     def __call__(self, text: str) -> tuple[EmotionPrior, ...]:
         """The priors of an utterance, as proposed; one neutral prior where nothing was kept, none
-        for an empty text."""
+        for an empty text. An utterance is recovered once, unless its provider did not answer."""
         if not text.strip():
             return ()
+        found = self._known.get(text)
+        if found is None:
+            failures = self._failures
+            found = self._recovered(text)
+            if failures == self._failures:
+                if len(self._known) >= _REMEMBERED:
+                    self._known.pop(next(iter(self._known)))
+                self._known[text] = found
+        return found
+
+    def _recovered(self, text: str) -> tuple[EmotionPrior, ...]:
         kept = tuple(c.prior for c in self.candidates(text) if c.dropped is None and c.prior)
         if kept:
             return kept
@@ -123,8 +140,8 @@ class ExpressiveRecovery:
         try:
             return self.provider.propose(text, self.proposed)
         except ProviderError as error:
-            if not self._warned:
-                self._warned = True
+            self._failures += 1
+            if self._failures == 1:
                 logger.warning(
                     "subjects come from the lexicon, because their provider did not answer: %s",
                     error,
