@@ -369,3 +369,22 @@ def test_attention_maps_are_rows_of_weights_over_frames(online: bool) -> None:
         model.attention_maps(speaker, window=4)
     with pytest.raises(InputError, match="one clip"):
         model.attention_maps(person(10, lead=(2,)))
+
+
+def test_a_corpus_with_words_alone_is_learned_from_and_answered(tmp_path: Any) -> None:
+    from visavis import corpora
+    from visavis.bench._bench import begin
+    from visavis.training import needs
+
+    dyads = corpora.load("simulated", "test", size=28, frames=50)
+    model = made()
+    needs.check(model, dyads[0], corpus="simulated")
+    bench = begin(dyads, tmp_path, scripts=2, dyads=1, samples=2)
+    system = bench.model(model)
+    answers = system.draw([0, 1])
+    for number, answer in enumerate(answers):
+        place = bench.clips.place(number)
+        speaker = dyads[place].speaker
+        assert speaker.words
+        alone = model.generate(speaker, 2, seeds=place).pack("attributes")
+        torch.testing.assert_close(torch.from_numpy(answer), alone, atol=1e-4, rtol=0)

@@ -27,9 +27,12 @@ def check(model: ReactionModel[Any], dyad: Dyad, *, corpus: str) -> None:
     Raises:
         MissingChannel: naming the channels, whose they would be, and what makes them.
     """
-    outputs = tuple(n for group in model.outputs for n in GROUPS.get(group, (group,)))
+    inputs, outputs = (
+        tuple(n for group in groups for n in GROUPS.get(group, (group,)))
+        for groups in (model.inputs, model.outputs)
+    )
     for person, behaviour, wanted in (
-        ("speakers", dyad.speaker, model.reads),
+        ("speakers", dyad.speaker, inputs),
         ("listeners", dyad.listener, outputs if model.objectives() else ()),
     ):
         lacking = [n for n in wanted if n not in behaviour.layout.names]
