@@ -14,6 +14,7 @@ from visavis.corpora import _mars_files as files
 from visavis.corpora._disk_clock import beside, resample
 from visavis.corpora._disk_read import read_npy, read_numbers
 from visavis.corpora._disk_sound import heard
+from visavis.corpora._disk_words import spoken, transcript_of
 from visavis.corpora._mars_files import Recording
 from visavis.errors import InputError
 from visavis.features.faceverse import from_faceverse
@@ -53,7 +54,7 @@ class Reader:
     extra: tuple[str, ...]
 
     def read(self, who: Recording, *, speaking: bool) -> Behaviour:
-        """A recording on the clock; acoustic channels where the person is the speaker.
+        """A recording on the clock; acoustic channels and words where the person is the speaker.
 
         Raises:
             InputError: one of the files is damaged.
@@ -84,7 +85,7 @@ class Reader:
             behaviour = beside(behaviour, table)
         if speaking and self.speech:
             behaviour = beside(behaviour, self._sound(who, behaviour.frames))
-        return behaviour
+        return spoken(behaviour, self._transcript(who)) if speaking else behaviour
 
     def _rows(self, who: Recording, kind: str, frames: int) -> NDArray[np.float32]:
         """[frames, width] of an npy file beside the attributes: NaN past its end or without it."""
@@ -113,6 +114,9 @@ class Reader:
         channels, observed = heard(path if path.is_file() else None, ours, self.speech)
         return resample(Behaviour.of(channels, observed=observed), self.clock, frames=frames)
 
+    def _transcript(self, who: Recording) -> Path | None:
+        return transcript_of(self.split, f"{who.role}/{who.session}/{who.name}")
+
     def _source(self, who: Recording) -> Source | None:
         for kind in files.VIDEOS:
             path = who.path(self.split, kind, ".mp4")
@@ -127,7 +131,9 @@ class Reader:
         kinds += [(files.WAV2VEC, ".npy")] * ("audio_features" in self.extra)
         kinds += [(files.EEG, ".csv")] * ("eeg" in self.extra)
         kinds += [(files.AUDIO, ".wav")] * (speaking and bool(self.speech))
-        return tuple(who.path(self.split, kind, suffix) for kind, suffix in kinds)
+        said = self._transcript(who) if speaking else None
+        found = tuple(who.path(self.split, kind, suffix) for kind, suffix in kinds)
+        return (*found, *(() if said is None else (said,)))
 
 
 def _parted(raw: NDArray[np.float32], names: tuple[str, ...]) -> dict[str, NDArray[np.float32]]:

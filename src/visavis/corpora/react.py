@@ -24,6 +24,7 @@ from visavis.corpora._disk_corpus import Clip, DiskCorpus
 from visavis.corpora._disk_read import read_npy
 from visavis.corpora._disk_root import checked_root, checked_split
 from visavis.corpora._disk_sound import SPEECH, checked_speech, heard
+from visavis.corpora._disk_words import spoken, transcript_of
 from visavis.corpora._problems import Problem
 from visavis.corpora._react_index import (
     SPLITS,
@@ -205,7 +206,10 @@ class React(DiskCorpus):
         if side == "speaker" and self._speech and SOUND in self._kinds:
             made, observed = heard(files.sound, face.frames, self._speech)
             face = face.with_channels(made, observed=observed)
-        return face
+        return spoken(face, self._transcript(clip)) if side == "speaker" else face
+
+    def _transcript(self, clip: Clip) -> Path | None:
+        return transcript_of(self.root / self.split, clip.id)
 
     @property
     def _faces(self) -> tuple[str, ...]:
@@ -213,7 +217,8 @@ class React(DiskCorpus):
 
     def _sources(self, clip: Clip) -> tuple[Path, ...]:
         sound = clip.speaker.sound if self._speech else None
-        own = (*clip.speaker.read, *clip.listener.read, *((sound,) if sound else ()))
+        said = self._transcript(clip)
+        own = (*clip.speaker.read, *clip.listener.read, *(p for p in (sound, said) if p))
         return (*own, *self._common)
 
     def _bearing(self) -> dict[str, Any]:
