@@ -140,7 +140,7 @@ def test_each_stage_moves_its_own_parts_alone(stage: str) -> None:
     sum(x for n, x in terms.items() if not n.startswith("log/")).backward()  # type: ignore[union-attr]
     names = {id(p): n for n, p in model.named_parameters()}
     parts = {names[id(p)].partition(".")[0] for p in objective.parameters}
-    generic = ("audio", "face", "recurrent", "hearing", "denoiser")
+    generic = ("audio", "face", "recurrent", "hearing", "level", "denoiser")
     assert parts == set(STAGES.get(stage, generic))
     if stage == "personal":  # the styles are frozen, and no gradient reaches them
         assert all(p.grad is None for p in model.person.parameters())

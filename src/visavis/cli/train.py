@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 
 LIMIT = 4 * 2**20
 """Bytes that one bundled weight may have."""
-FEW = 24
-"""Simulated dyads of a dry run, at least; and at least two batches."""
+FEW = 28
+"""Simulated dyads of a dry run, at least, and at least two batches: in fewer not every listener has
+another clip to be known by."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -57,6 +57,8 @@ class PerReactorConfig(ReactionConfig):
     temperature: float = Field(default=1.0, ge=0)
     """Ours: what the latent's noise is multiplied by when reactions are drawn; training draws at
     1."""
+    steady: int = Field(default=1, gt=0)
+    """Ours: AUs that are drawn are means over so many frames, an odd number."""
     pose_weight: float = Field(default=10.0, ge=0)
     persona_scale: float = Field(default=1e-5, ge=0)
     """Of the pattern among the speaker's tokens in the personal critic (released: 1e-5)."""
@@ -87,5 +89,7 @@ class PerReactorConfig(ReactionConfig):
             raise ValueError(
                 f"history must be a multiple of 2^rounds = {2**self.rounds}, not {self.history}"
             )
+        if self.steady % 2 == 0:
+            raise ValueError(f"steady must be odd, not {self.steady}")
         if not self.modalities:
             raise ValueError("modalities must name face, speech or both")

@@ -71,6 +71,8 @@ class PerFRDiff(ReactionModel[PerFRDiffConfig]):
         self.face = nn.Linear(COEFFICIENTS, width)
         self.recurrent = nn.GRU(ATTRIBUTES, width, batch_first=True)
         self.hearing = Hearing(width) if config.timed else None
+        # else what is heard drowns the noisy window that it is added to
+        self.level = nn.LayerNorm(width) if config.timed else None
         self.denoiser = Denoiser(
             width,
             config.heads,
@@ -136,8 +138,8 @@ class PerFRDiff(ReactionModel[PerFRDiffConfig]):
             kept = torch.rand(3, len(seen), 1, 1, device=seen.device) >= drop
             parts = [x * keep for x, keep in zip(parts, kept, strict=True)]
         heard = None
-        if self.hearing is not None:
-            heard = self.hearing(parts[0] + parts[1])[:, -self.config.window :]
+        if self.hearing is not None and self.level is not None:
+            heard = self.level(self.hearing(parts[0] + parts[1])[:, -self.config.window :])
         if self.config.pool > 1:
             parts[:2] = [x.unflatten(1, (-1, self.config.pool)).mean(2) for x in parts[:2]]
         return torch.cat(parts, 1), heard
@@ -286,7 +288,7 @@ class PerFRDiff(ReactionModel[PerFRDiffConfig]):
 
     def objectives(self, stage: str = "main") -> tuple[Objective, ...]:
         """One objective a stage: "person", "mean" (ours), "generic" or "personal"."""
-        generic = ("audio", "face", "recurrent", "hearing", "denoiser")
+        generic = ("audio", "face", "recurrent", "hearing", "level", "denoiser")
         known: dict[str, tuple[Callable[[Batch], Mapping[str, Tensor]], tuple[str, ...]]] = {
             "person": (self.person_loss, ("person",)),
             "mean": (partial(losses.mean_terms, self), generic),

@@ -40,6 +40,7 @@ from visavis.models._personal import (
     rest_of,
     warn_of_speaker,
 )
+from visavis.models._steady import steadied
 from visavis.models.trans_vae import FaceCoefficients, FrameConvolutions, as_channels
 from visavis.nn.gaussian import Gaussian, TokenGaussian
 from visavis.nn.standardise import RunningMoments, Standardise
@@ -186,6 +187,7 @@ class PerReactor(ReactionModel[PerReactorConfig]):
             warn_of_speaker(speaker, persona)
             pattern = embedding_for(persona, len(seeds), self.config.width, features)
         channels = as_channels(self.decode(features, latent, pattern, inside))
+        channels["au"] = steadied(channels["au"], self.config.steady, inside)
         if persona is None:
             return channels
         rest = rest_of(self.rest_coefficients, self.rest_attributes)

@@ -1,0 +1,158 @@
+"""Does a persona help? Reactions as nobody, as the clip's own listener, and as somebody else.
+
+Simulated test dyads, the seven listeners of each script. A persona is made from another clip of the
+listener, of another script; "another's" is that of the next of the seven. Scores (`corrected`) are
+against the listener's own reactions (PMAFRG: two a script) and against all appropriate ones
+(MAFRG); retrieval is among the seven, by their other clips. Brackets: 95 %, over scripts.
+
+    python benchmarks/personal.py perreactor
+    python benchmarks/personal.py perfrdiff --scripts 20 -k 5
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import visavis as vv
+from visavis.behaviour import Behaviour
+from visavis.channels import GROUPS
+from visavis.corpora import SimulatedDyads
+from visavis.dyad import Dyad, Persona
+from visavis.features.attributes import attributes_from_coefficients
+from visavis.metrics import persona_consistency, persona_retrieval, personal_scores
+from visavis.metrics.intervals import bootstrap
+
+F64 = NDArray[np.float64]
+WAYS = ("nobody", "own", "another's")
+REFERENCES = 4
+"""Clips of each listener, at most, among which a reaction is looked up."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One script: its listeners' dyads, one each, and the clips of these listeners elsewhere."""
+
+    dyads: list[Dyad]
+    known: list[list[Behaviour]]
+
+
+def attributes(person: Behaviour) -> NDArray[np.float32]:
+    """[..., T, 25], completed where a model returns coefficients alone."""
+    channels: Any = person
+    if "au" not in person.layout:
+        channels = attributes_from_coefficients(person["blendshapes"], person["rotation"])
+    return torch.cat([channels[n] for n in GROUPS["attributes"]], -1).numpy()
+
+
+def scenes(count: int) -> list[Scene]:
+    heard, silent = SimulatedDyads("test"), SimulatedDyads("test", audio=False)
+    found = []
+    for script in np.linspace(0, len(heard) // 14 - 1, count).astype(int):
+        dyads: dict[str, Dyad] = {}
+        for place in range(14 * script, 14 * script + 14):
+            dyad = silent[place]
+            if dyad.listener_id not in dyads:
+                dyads[dyad.listener_id] = heard[place]
+        known = [[silent.listener(n) for n in d.history[: REFERENCES + 1]] for d in dyads.values()]
+        found.append(Scene(list(dyads.values()), known))
+    return found
+
+
+def answered(model: Any, scene: Scene, way: str, samples: int, seed: int) -> list[Any]:
+    """Reactions [K, T, 25] to each dyad of a scene."""
+    speakers = Behaviour.stack([d.speaker for d in scene.dyads])
+    seeds = seed + torch.arange(len(scene.dyads))
+    persona = None
+    if way != "nobody":
+        people = [model.persona(clips[0]) for clips in scene.known]
+        if way != "own":
+            people = [*people[1:], people[0]]
+        persona = Persona(people[0].model, torch.stack([p.embedding for p in people]))
+    return list(attributes(model.generate(speakers, samples, seeds=seeds, persona=persona)))
+
+
+def scored(made: list[list[Any]], at: list[Scene], corpus: Any) -> dict[str, F64]:
+    """Per clip: scores against own and all reactions, and how retrieval fares."""
+    pred = [x for scene in made for x in scene]
+    targets, own, speakers = [], [], []
+    for scene in at:
+        for dyad in scene.dyads:
+            names = [dyad.id, *(n for n in dyad.appropriate if n != dyad.id)]
+            targets.append([attributes(corpus.listener(n)) for n in names])
+            own.append([n in dyad.personal for n in names])
+            speakers.append(attributes(dyad.speaker))
+    scores = personal_scores(pred, targets, own, speakers, workers=1)
+    found = {
+        f"{name} {score}": np.array(scores[name].per_clip[score])
+        for name in ("PMAFRG", "MAFRG")
+        for score in ("FRCorr", "FRDist")
+    }
+    ranks = []
+    for reactions, scene in zip(made, at, strict=True):
+        clips = [np.stack([attributes(c) for c in known[1:]]) for known in scene.known]
+        samples = len(reactions[0])
+        who = np.repeat(np.arange(len(reactions)), samples)
+        got = persona_retrieval(np.concatenate(reactions), clips, who)
+        ranks.append(got.ranks.reshape(len(reactions), samples))
+    rank = np.concatenate(ranks)
+    found["retrieved"] = (rank == 1).mean(1)
+    found["1 / rank"] = (1 / rank).mean(1)
+    return found
+
+
+def consistency(model: Any, at: list[Scene]) -> float:
+    """How often another history of the same listener gives a nearer reaction; 0.5 is chance."""
+    found = []
+    for scene in at:
+        speaker = scene.dyads[0].speaker
+        rows = [
+            [attributes(model.generate(speaker, 1, persona=model.persona(c)))[0] for c in clips[:2]]
+            for clips in scene.known
+        ]
+        found.append(persona_consistency(np.array(rows)))
+    return float(np.mean(found))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("model")
+    parser.add_argument("--scripts", type=int, default=20)
+    parser.add_argument("-k", type=int, default=4)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    model, at = vv.load(given.model), scenes(given.scripts)
+    corpus = SimulatedDyads("test", audio=False)
+    groups = [i for i, scene in enumerate(at) for _ in scene.dyads]
+    found = {}
+    for way in WAYS:
+        made = [answered(model, scene, way, given.k, 100 * i) for i, scene in enumerate(at)]
+        found[way] = scored(made, at, corpus)
+    listeners = len(at[0].dyads)
+    real = [[attributes(d.listener)[None] for d in scene.dyads] for scene in at]
+    found["real listener"] = {
+        n: x for n, x in scored(real, at, corpus).items() if n in ("retrieved", "1 / rank")
+    }
+    print(
+        f"{len(groups)} clips of {len(at)} scripts, {given.k} reactions each; {listeners} listeners"
+    )
+    print(
+        f"chance: retrieved {1 / listeners:.3f}, 1 / rank {np.mean(1 / np.arange(1, listeners + 1)):.3f}"
+    )
+    for way, rows in found.items():
+        for score, values in rows.items():
+            line = f"{way}: {score} {bootstrap(values, groups)}"
+            if way == "own":
+                for other in ("nobody", "another's"):
+                    line += f"; less {other} {bootstrap(values - found[other][score], groups)}"
+            print(line)
+    print(f"consistency of personas: {consistency(model, at):.3f} (chance 0.5)")
+
+
+if __name__ == "__main__":
+    main()
