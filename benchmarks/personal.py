@@ -138,12 +138,9 @@ def main() -> None:
     found["real listener"] = {
         n: x for n, x in scored(real, at, corpus).items() if n in ("retrieved", "1 / rank")
     }
-    print(
-        f"{len(groups)} clips of {len(at)} scripts, {given.k} reactions each; {listeners} listeners"
-    )
-    print(
-        f"chance: retrieved {1 / listeners:.3f}, 1 / rank {np.mean(1 / np.arange(1, listeners + 1)):.3f}"
-    )
+    guessed = np.mean(1 / np.arange(1, listeners + 1))
+    print(f"{len(groups)} clips of {len(at)} scripts, {given.k} reactions each")
+    print(f"{listeners} listeners; chance: retrieved {1 / listeners:.3f}, 1 / rank {guessed:.3f}")
     for way, rows in found.items():
         for score, values in rows.items():
             line = f"{way}: {score} {bootstrap(values, groups)}"

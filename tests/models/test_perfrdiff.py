@@ -146,6 +146,51 @@ def test_each_stage_moves_its_own_parts_alone(stage: str) -> None:
         assert all(p.grad is None for p in model.person.parameters())
 
 
+OURS = {"objective": "appropriate", "skip": 0.1, "persistence": 0.9, "coverage_weight": 1.0}
+
+
+@pytest.mark.parametrize("stage", ["mean", "generic", "personal"])
+def test_our_objective_moves_each_stage_s_own_parts(stage: str) -> None:
+    model = made(awake=False, timed=True, pool=5, **OURS).train()
+    (objective,) = model.objectives(stage)
+    torch.manual_seed(1)
+    terms = objective.loss(batch(3, 35, targets=4, history=50))
+    assert ("coverage" in terms) == (stage != "mean")
+    assert ("au" in terms) == (stage != "mean")  # the denoiser's own error
+    sum(x for n, x in terms.items() if not n.startswith("log/")).backward()  # type: ignore[union-attr]
+    own = {id(p) for p in objective.parameters}
+    rest = [p for p in model.parameters() if id(p) not in own and p.grad is not None]
+    assert stage == "personal" or not rest
+    assert any(p.grad is not None and float(p.grad.abs().sum()) > 0 for p in objective.parameters)
+
+
+def test_a_skip_leaves_the_signal_alone_and_the_noise_to_the_network() -> None:
+    model = made(skip=0.1, steps=1000, sampling_steps=4)
+    tokens, heard = model.tokens(torch.randn(2, 10, model.numbers))
+    memory = model.denoiser.remember(tokens, {}, heard)
+    x = torch.randn(2, 3, 10, 25)
+    with torch.no_grad():
+        for step, like in ((0, x), (999, model.denoiser(x, torch.full((2,), 999), memory))):
+            got = model.denoised(x, torch.full((2,), step), memory)
+            torch.testing.assert_close(got, like, atol=0.05, rtol=0.0)
+
+
+def test_noise_that_persists_is_the_same_in_every_window() -> None:
+    model = made(persistence=1.0, temperature=0.5)
+    got: list[torch.Tensor] = []
+    inner = model.denoiser.forward
+
+    def seen(x: torch.Tensor, *rest: Any) -> torch.Tensor:
+        got.append(x)
+        return inner(x, *rest)
+
+    model.denoiser.forward = seen  # type: ignore[method-assign]
+    model.generate(person(30), 2)
+    first = got[0]  # [windows, K, L, 25]
+    assert torch.equal(first, first[:1, :, :1].expand_as(first))
+    assert not torch.equal(first[:, 0], first[:, 1])
+
+
 def test_parts_of_a_shift_are_rows_of_the_joined_projection() -> None:
     from visavis.models._perfrdiff_denoiser import parts_of
 

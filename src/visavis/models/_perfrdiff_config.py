@@ -39,6 +39,10 @@ class PerFRDiffConfig(ReactionConfig):
     """2025 and 2026: 5."""
     expression_weight: float = Field(default=1.0, gt=0)
     """2025 and 2026: 2."""
+    skip: float = Field(default=0.0, ge=0)
+    """Ours: the noisy window goes past the network with the share of it that is signal, for data of
+    this deviation (as Karras et al., 2022, Eq. 7, have it), so that the steps keep what the first
+    one chose. 0, as published: the network gives all."""
     objective: Literal["published", "appropriate"] = "published"
     """"published": the denoiser's squared error alone. "appropriate": ours, with the objective over
     all appropriate listeners (`_appropriate_loss`) of what the sampler makes of noise."""

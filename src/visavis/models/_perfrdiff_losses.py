@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from visavis.behaviour import Behaviour
 from visavis.channels import GROUPS
 from visavis.dyad import Batch
 from visavis.models._appropriate_loss import appropriate_terms, real
@@ -29,6 +31,11 @@ if TYPE_CHECKING:
     from visavis.models._perfrdiff_config import PerFRDiffConfig
     from visavis.models._perfrdiff_denoiser import Memory
     from visavis.models.perfrdiff import PerFRDiff
+
+
+DENOISED = 2
+"""Of a clip's appropriate reactions, so many are denoised in a step of "appropriate": the paired one
+and another, at random."""
 
 
 def schedule(config: PerFRDiffConfig) -> tuple[Tensor, Tensor]:
@@ -52,9 +59,23 @@ def generic_terms(
         return denoising_terms(model, batch, there, shifts)
     terms = sampled_terms(model, batch, there, shifts)
     if model.config.denoising_weight:
-        apart = denoising_terms(model, batch, there, shifts)
+        apart = denoising_terms(model, _few(batch), there[:, :DENOISED], shifts)
         terms |= {n: model.config.denoising_weight * x for n, x in apart.items()}
     return terms
+
+
+def _few(batch: Batch) -> Batch:
+    """With its first `DENOISED` targets alone."""
+    many = batch.targets
+    first = Behaviour(
+        {n: x[:, :DENOISED] for n, x in many.channels.items()},
+        many.layout,
+        observed={n: m[:, :DENOISED] for n, m in many.observed.items()},
+        lengths=None if many.lengths is None else many.lengths[:, :DENOISED],
+    )
+    return replace(
+        batch, targets=first, target_mask=batch.target_mask[:, :DENOISED], personal_mask=None
+    )
 
 
 def mean_terms(model: PerFRDiff, batch: Batch) -> dict[str, Tensor]:
@@ -81,7 +102,7 @@ def denoising_terms(
     levels = alpha_bars(cosine_betas(config.steps)).to(x0.device)[steps]
     shape = (len(batch), count, *x0.shape[1:])
     x = noised(x0, _noise(model, shape).flatten(0, 1), levels)
-    error = (model.denoiser(x, steps, memory) - x0) ** 2
+    error = (model.denoised(x, steps, memory) - x0) ** 2
     parts = zip(("au", "va", "expression"), error.split([15, 2, 8], -1), strict=True)
     weights = {
         "au": 15.0,
@@ -109,11 +130,12 @@ def sampled_terms(
     else:
         x = _noise(model, shape).flatten(0, 1)
     levels, steps = schedule(config)
-    taken = 0 if quiet else int(torch.randint(len(steps), ()))
+    # nothing is to be learned at step 0, where a skip leaves hardly anything to the network
+    taken = 0 if quiet else int(torch.randint(int((steps > 0).sum()), ()))
     if taken:
         with torch.no_grad():
             x = ddim(
-                lambda x, t: model.denoiser(x, t, memory),
+                lambda x, t: model.denoised(x, t, memory),
                 x,
                 levels,
                 steps[:taken],
@@ -122,7 +144,7 @@ def sampled_terms(
                 last=float(levels[steps[taken]]),
             )
     step = torch.full((len(x),), int(steps[taken]), device=x.device)
-    clean = model.denoiser(x, step, memory).unflatten(0, shape[:2]).transpose(1, 2).flatten(2, 3)
+    clean = model.denoised(x, step, memory).unflatten(0, shape[:2]).transpose(1, 2).flatten(2, 3)
     made = unscaled(clean[:, :, : batch.targets.frames])
     terms = appropriate_terms(
         {"attributes": made.expand(-1, 2, -1, -1) if quiet else made},

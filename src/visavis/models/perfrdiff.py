@@ -45,8 +45,10 @@ from visavis.models._personal import (
     rest_of,
     warn_of_speaker,
 )
+from visavis.nn.diffusion import rows
 from visavis.nn.low_rank import Shift, Shifts, mean_square
 from visavis.nn.samplers import ddim
+from visavis.nn.schedules import alpha_bars, cosine_betas
 from visavis.nn.standardise import RunningMoments, Standardise
 
 MFCC = STANDARD["mfcc78"].size
@@ -211,12 +213,22 @@ class PerFRDiff(ReactionModel[PerFRDiffConfig]):
         answers: Tensor = clean.unflatten(0, (clips, count)).transpose(1, 2).flatten(2, 3)
         return answers
 
+    def denoised(self, x: Tensor, steps: Tensor, memory: Memory) -> Tensor:
+        """Noisy windows [R, K, L, 25] at steps [R] to clean ones."""
+        out: Tensor = self.denoiser(x, steps, memory)
+        if not self.config.skip:
+            return out
+        level = alpha_bars(cosine_betas(self.config.steps)).to(x.device)[steps]
+        signal = level * self.config.skip**2
+        share = rows(signal / (signal + 1 - level), x)
+        return share * x / rows(level.sqrt(), x) + (1 - share) * out
+
     def _guided(self, memory: Memory, twice: bool) -> Callable[[Tensor, Tensor], Tensor]:
         if not twice:
-            return lambda x, t: self.denoiser(x, t, memory)
+            return lambda x, t: self.denoised(x, t, memory)
 
         def both(x: Tensor, t: Tensor) -> Tensor:
-            given = self.denoiser(x.repeat_interleave(2, 0), t.repeat_interleave(2), memory)
+            given = self.denoised(x.repeat_interleave(2, 0), t.repeat_interleave(2), memory)
             known, unknown = given.unflatten(0, (-1, 2)).unbind(1)
             out: Tensor = unknown + self.config.guidance * (known - unknown)
             return out

@@ -1,12 +1,12 @@
 """Draw the picture of docs/personal.md anew: PerReactor's Fig. 3 (b, c) on simulated dyads.
 
-Left, generic reactions to one speaker (blue) beside the real appropriate ones (red). Right, personal
-reactions as one listener (blue) beside that listener's own (red), other listeners' appropriate ones
-(orange) and inappropriate ones (green). A reaction is its attributes over time, in means of 0.4 s;
-places are the first two principal components of each panel's points. What the picture suggests is
-printed as mean distances over several speakers, in all dimensions.
+Left, generic reactions to one speaker (blue) beside the real appropriate ones (red). Right,
+personal reactions as one listener (blue) beside that listener's own (red), other listeners'
+appropriate ones (orange) and inappropriate ones (green). A reaction is its attributes over time, in
+means of 0.4 s; places are the first two principal components of each panel's points. What the
+picture suggests is printed as mean distances over several speakers, in all dimensions.
 
-    python docs/make_personal_pictures.py
+    python benchmarks/perreactor_scatter.py
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from visavis.behaviour import Behaviour
 from visavis.channels import GROUPS
 from visavis.corpora import SimulatedDyads
 
-PICTURE = Path(__file__).parent / "pictures" / "perreactor-scatter.png"
+PICTURE = Path(__file__).parent.parent / "docs" / "pictures" / "perreactor-scatter.png"
 SAMPLES, BIN, SPEAKERS = 40, 10, 20
 SIDE, EDGE = 520, 40
 BLUE, RED, ORANGE, GREEN = "#2f6db5", "#c23b3b", "#e08a1e", "#3d8b4f"
@@ -32,7 +32,7 @@ F64 = NDArray[np.float64]
 
 
 def points(people: Behaviour) -> F64:
-    """[..., T, ...] to one row a person: means of `BIN` frames of 25 attributes, a group a third."""
+    """[..., T, ...] to a row a person: means of `BIN` frames of 25 attributes, a group a third."""
     parts = []
     for name in GROUPS["attributes"]:
         x = people[name].double().numpy()
