@@ -146,7 +146,13 @@ def test_each_stage_moves_its_own_parts_alone(stage: str) -> None:
         assert all(p.grad is None for p in model.person.parameters())
 
 
-OURS = {"objective": "appropriate", "skip": 0.1, "persistence": 0.9, "coverage_weight": 1.0}
+OURS: dict[str, Any] = {
+    "objective": "appropriate",
+    "skip": 0.1,
+    "persistence": 0.9,
+    "coverage_weight": 1.0,
+    "steady": 3,
+}
 
 
 @pytest.mark.parametrize("stage", ["mean", "generic", "personal"])
@@ -233,7 +239,7 @@ def test_guidance_of_1_is_the_conditional_model_and_more_goes_beyond_it() -> Non
 
 
 def test_a_session_with_a_persona_goes_on_as_the_whole_clip_does() -> None:
-    model, speaker = made(sees="both"), person(35)
+    model, speaker = made(sees="both", steady=3, persistence=0.5, skip=0.1), person(35)
     who = model.persona(person(60, seed=3)).expressive(1.5)
     session = model.session(2)
     lane = session.open(seed=4, persona=who)

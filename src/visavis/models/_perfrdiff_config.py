@@ -61,6 +61,8 @@ class PerFRDiffConfig(ReactionConfig):
     that a listener stays who they are from window to window. Published: 0."""
     temperature: float = Field(default=1.0, ge=0)
     """Ours: what the noise is multiplied by when reactions are drawn."""
+    steady: int = Field(default=1, gt=0)
+    """Ours: reactions are means over so many frames of their window, an odd number."""
     style: int = Field(default=512, gt=0)
     style_hidden: int = Field(default=1024, gt=0)
     style_layers: int = Field(default=4, gt=0)
@@ -83,6 +85,8 @@ class PerFRDiffConfig(ReactionConfig):
             raise ValueError(
                 f"sampling_steps must be at most steps, not {self.sampling_steps} of {self.steps}"
             )
+        if self.steady % 2 == 0:
+            raise ValueError(f"steady must be odd, not {self.steady}")
         if self.window % self.pool:
             raise ValueError(f"window must be a multiple of pool, not {self.window} of {self.pool}")
         if self.tokens >= TABLE:

@@ -1,4 +1,4 @@
-"""Action units that do not flicker: means over a few frames of what a model drew."""
+"""Reactions that do not flicker: means over a few frames of what a model drew."""
 
 from __future__ import annotations
 

@@ -45,6 +45,7 @@ from visavis.models._personal import (
     rest_of,
     warn_of_speaker,
 )
+from visavis.models._steady import steadied
 from visavis.nn.diffusion import rows
 from visavis.nn.low_rank import Shift, Shifts, mean_square
 from visavis.nn.samplers import ddim
@@ -210,6 +211,7 @@ class PerFRDiff(ReactionModel[PerFRDiffConfig]):
         memory = self.denoiser.remember(tokens, known, heard)
         levels, steps = schedule(config)
         clean = ddim(self._guided(memory, twice), x, levels, steps, prediction="x0", clip=1.0)
+        clean = steadied(clean, config.steady)
         answers: Tensor = clean.unflatten(0, (clips, count)).transpose(1, 2).flatten(2, 3)
         return answers
 
