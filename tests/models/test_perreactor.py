@@ -517,3 +517,53 @@ def test_the_personal_generator_equals_the_published_layout(frames: int) -> None
             theirs = published.personal(features, history, noise[:, k])
             theirs[..., :52] = theirs[..., :52].clamp(0, 1)
             torch.testing.assert_close(ours[:, k], theirs, atol=1e-4, rtol=1e-4)
+
+
+# ---------------------------------------------------------------------- what is ours
+
+APPROPRIATE: dict[str, Any] = {"anchor": "appropriate", "coverage_weight": 2.0, "draws": 4}
+
+
+def test_the_stage_mean_asks_no_variety_and_moves_the_generic_generator_alone() -> None:
+    model = made(**APPROPRIATE).train()
+    (objective,) = model.objectives("mean")
+    terms = objective.loss(batch(2, 60, history=40))
+    assert "attributes" in terms and not {"variety", "coverage", "realism"} & set(terms)
+    (generic, *_) = model.objectives("generic")
+    assert {id(p) for p in objective.parameters} == {id(p) for p in generic.parameters}
+    asked = generic.loss(batch(2, 60, history=40))
+    assert {"variety", "coverage", "realism", "appropriateness"} <= set(asked)
+    assert not made().objectives("mean")  # as published there is no such stage
+
+
+@pytest.mark.parametrize("adversarial", ["released", "relativistic"])
+def test_the_generator_s_step_asks_nothing_of_the_critics(adversarial: str) -> None:
+    model = made(adversarial=adversarial).train()
+    (generator, *_) = model.objectives("generic")
+    terms = generator.loss(batch(2, 60, history=40))
+    total = terms["realism"] + terms["appropriateness"]
+    total.backward()  # type: ignore[no-untyped-call]
+    for critic in (model.realism, model.suits):
+        assert critic is not None
+        assert all(p.grad is None and p.requires_grad for p in critic.parameters())
+    assert any(p.grad is not None for p in generator.parameters)
+
+
+def test_a_temperature_moves_reactions_apart() -> None:
+    speaker = person(50)
+    apart = []
+    for temperature in (0.0, 1.0, 3.0):
+        drawn = made(temperature=temperature).generate(speaker, 2).pack()
+        apart.append(float((drawn[0] - drawn[1]).abs().mean()))
+    assert apart[0] == 0.0
+    assert apart[0] < apart[1] < apart[2]
+
+
+def test_steady_reactions_flicker_less_and_only_in_action_units() -> None:
+    speaker = person(50)
+    plain, steady = (made(steady=n).generate(speaker, 1) for n in (1, 7))
+    moved = [float(x["au"].diff(dim=1).abs().mean()) for x in (plain, steady)]
+    assert moved[1] < moved[0]
+    assert torch.equal(plain["va"], steady["va"])
+    with pytest.raises(ValueError, match="must be odd"):
+        PerReactorConfig(steady=4)

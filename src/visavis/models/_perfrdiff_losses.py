@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 
 DENOISED = 2
-"""Of a clip's appropriate reactions, so many are denoised in a step of "appropriate": the paired one
-and another, at random."""
+"""Appropriate reactions a clip that are denoised in a step of "appropriate": the paired one and
+another, at random."""
 
 
 def schedule(config: PerFRDiffConfig) -> tuple[Tensor, Tensor]:

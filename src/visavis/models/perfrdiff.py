@@ -308,6 +308,8 @@ class PerFRDiff(ReactionModel[PerFRDiffConfig]):
             "mean": (partial(losses.mean_terms, self), generic),
             "personal": (self.personal_loss, ("hypernetwork",)),
         }
+        if stage == "mean" and self.config.objective == "published":
+            return ()  # as published there is no such stage
         loss, parts = known.get(stage, (self.loss, generic))
         named = self.named_parameters()
         parameters = tuple(p for n, p in named if n.partition(".")[0] in parts)

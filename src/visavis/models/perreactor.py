@@ -301,6 +301,8 @@ class PerReactor(ReactionModel[PerReactorConfig]):
         ) -> Callable[[Batch], dict[str, Tensor]]:
             return lambda batch: terms(self, batch, personal=own)
 
+        if stage == "mean" and self.config.anchor != "appropriate":
+            return ()  # as published there is no such stage
         if stage == "mean":
             return (Objective("generator", generator, partial(losses.mean_terms, self), adam),)
         found = [Objective("generator", generator, learning(losses.generator_terms), adam)]
