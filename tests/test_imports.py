@@ -30,7 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "features": BASE | {"media"},
     "corpora": BASE | {"media", "features", "appropriate"},
     "nn": {"noise", "errors"},
-    "recipes": {"errors", "models"},
+    "recipes": {"errors", "models", "pretrained"},  # a wrapper's recipe names weights
     "models": BASE | {"features", "nn"},
     "pretrained": BASE | {"recipes", "models"},
     "training": BASE | {"models", "nn", "recipes"},

@@ -138,6 +138,14 @@ STANDARD: Mapping[str, Channel] = {
         Channel("pitch", ("hz",), low=0.0),  # 0 where unvoiced
         Channel("voice", ("activity",), "bounded", low=0.0, high=1.0),
         Channel("wav2vec2", tuple(f"w{i}" for i in range(_WAV2VEC2_WIDTH)), rate=2),
+        # valence, arousal and expressions as the voice has them (features/speech_emotion.py)
+        Channel(
+            "speech_emotion",
+            ("valence", "arousal", *EXPRESSION_LABELS),
+            "bounded",
+            low=-1.0,
+            high=1.0,
+        ),
         # what is being said (features/text.py)
         Channel("text", tuple(f"h{i}" for i in range(_TEXT_WIDTH))),
         Channel("roberta", tuple(f"r{i}" for i in range(_ROBERTA_WIDTH))),
@@ -163,7 +171,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         *("au", "va", "expression", "blendshapes", "rotation", "translation", "pixels"),
         *("confidence", "measured"),
     ),
-    "speech": ("mfcc78", "logmel", "energy", "pitch", "voice", "wav2vec2"),
+    "speech": ("mfcc78", "logmel", "energy", "pitch", "voice", "wav2vec2", "speech_emotion"),
     "words": ("text", "roberta", "subjects"),
 }
 """Names that stand for several channels in `select`, `without` and `drop`."""

@@ -62,6 +62,15 @@ def load(name: str | Path, *, device: str = "cpu") -> ReactionModel[Any]:
         raise InputError(f"cannot use the device {device!r}: {reason}") from error
 
 
+def placed(name: str) -> ReactionModel[Any]:
+    """As `load`, left where it was made: on the device that is the default then.
+
+    Raises:
+        InputError: as `load`.
+    """
+    return _found(name)
+
+
 def _found(text: str) -> ReactionModel[Any]:
     if _bundled(text):
         return _from_folder(WEIGHTS / text)
@@ -180,6 +189,8 @@ def _from_folder(folder: Path) -> ReactionModel[Any]:
             raise InputError(reason) from error
     model.name = config["name"]
     model.trained = config["trained"]
+    if any(p.is_meta for p in model.parameters()):  # only its size is asked for
+        return model.eval()
     path = folder / "model.safetensors"
     try:
         model.load_state_dict(load_file(path))  # halves become the model's own floats

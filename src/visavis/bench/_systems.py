@@ -209,7 +209,8 @@ def of_model(
 def _kept(model: ReactionModel[Any], speaker: Behaviour) -> tuple[str, ...]:
     """Channels to stack: what is read and is there (a model that reads words makes their channels
     itself), or any one as a clock for a model that reads nothing."""
-    return tuple(n for n in model.reads if n in speaker.layout) or speaker.layout.names[:1]
+    wanted = dict.fromkeys((*model.reads, *model.reads_also))
+    return tuple(n for n in wanted if n in speaker.layout) or speaker.layout.names[:1]
 
 
 def _packed(drawn: Behaviour) -> Real:

@@ -234,6 +234,22 @@ def react(
             show_default=False,
         ),
     ] = None,
+    drop: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What the model is not to see or hear: speech@3.0-7.5, face@20-, words; repeat "
+            "at will. For trying a model on a lost microphone or camera.",
+            show_default=False,
+        ),
+    ] = None,
+    lost: Annotated[
+        bool,
+        typer.Option(
+            "--lost",
+            help="Take as lost what the recording shows to be: a mute microphone, a picture that "
+            "stands still, a covered face.",
+        ),
+    ] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -257,6 +273,8 @@ def react(
         persona=persona,
         transcript=transcript,
         subjects=subjects,
+        drop=drop or [],
+        lost=lost,
         as_json=as_json,
         quiet=quiet,
     )

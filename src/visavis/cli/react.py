@@ -8,19 +8,23 @@ import os
 import shlex
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 import typer
 
 from visavis import __version__
 from visavis.behaviour import Behaviour
+from visavis.channels import GROUPS
 from visavis.cli._react_online import online, told
 from visavis.cli._react_words import meant, recover_with
 from visavis.cli.console import bar
 from visavis.cli.perceive import speaker_from
 from visavis.dyad import Persona
 from visavis.errors import InputError
+from visavis.features.absence import dropped, found_lost, parsed
 from visavis.features.attributes import complete
 from visavis.files import atomic_path, keep_apart
 from visavis.models._base import ReactionModel
@@ -28,6 +32,8 @@ from visavis.pretrained import load
 
 logger = logging.getLogger("visavis")
 
+LOSABLE = ("blendshapes", "mfcc78")
+"""The channels that say whether there was a face, or a voice."""
 LONGEST_WHOLE = 1500
 """Frames that an offline model takes at once (a minute); longer clips are streamed in windows."""
 
@@ -106,9 +112,13 @@ def run(
     persona: Path | None = None,
     transcript: Path | None = None,
     subjects: Path | None = None,
+    drop: Sequence[str] = (),
+    lost: bool = False,
     as_json: bool,
     quiet: bool,
 ) -> None:
+    for text in drop:
+        parsed(text)
     loaded = load(model)  # before the long work, so that a misspelt name costs nothing
     who = None if persona is None else Persona.load(persona)
     loaded.check_persona(who)
@@ -118,6 +128,7 @@ def run(
         recover_with(loaded, subjects)
     ready(out, source, *(p for p in (transcript, subjects) if p is not None))
     speaker, media = speaker_from(source, quiet=quiet, transcript=transcript)
+    speaker = dropped(found_lost(speaker) if lost else speaker, drop)
     written = react_to(
         speaker,
         media,
@@ -190,6 +201,7 @@ def react_to(
         "speaker": str(media) if media else None,
         "frames": reactions.frames,
         "seconds": reactions.duration_s,
+        "lost": _lost(speaker),
         "generated": how,
         "persona": None if persona is None else {"source": persona.source or None},
         "meant": meant(model, speaker),
@@ -228,6 +240,16 @@ def react_to(
 
 def _title(num: int) -> str:
     return "1 listener reacts" if num == 1 else f"{num} listeners react"
+
+
+def _lost(speaker: Behaviour) -> dict[str, float]:
+    """Share of the frames in which each modality was not observed; what was is left out."""
+    shares = {}
+    for what in ("face", "speech"):
+        there = [speaker.mask(n) for n in GROUPS[what] if n in speaker.layout and n in LOSABLE]
+        if there:
+            shares[what] = round(1 - float(torch.stack(there).all(0).float().mean()), 4)
+    return {what: share for what, share in shares.items() if share}
 
 
 def _weights(model: ReactionModel[Any]) -> str:

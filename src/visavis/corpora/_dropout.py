@@ -11,11 +11,12 @@ from dataclasses import dataclass, fields
 from numbers import Real
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from visavis.behaviour import Behaviour
-from visavis.channels import GROUPS, WORDS
 from visavis.errors import InputError, nearest
+from visavis.features.absence import lose
 
 Bools = NDArray[np.bool_]
 
@@ -133,10 +134,4 @@ def _runs(frames: int, rates: Dropout, rng: np.random.Generator) -> Bools:
 
 
 def _lose(speaker: Behaviour, name: str, lost: Bools) -> Behaviour:
-    """Frames of a group made unobserved, burst by burst."""
-    if name != WORDS and not any(channel in speaker for channel in GROUPS[name]):
-        return speaker
-    edges = np.flatnonzero(np.diff(np.concatenate(([0], lost.astype(np.int8), [0]))))
-    for start, stop in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
-        speaker = speaker.drop(name, start=start, stop=stop)
-    return speaker
+    return lose(speaker, name, torch.from_numpy(lost))

@@ -36,6 +36,8 @@ MOST_PIXELS = 4 * 1024**3
 """Bytes of face pictures that `keep_pixels` may hold: nearly five minutes. A Behaviour stores a
 channel with unobserved frames as float32, so four bytes a value are counted."""
 SPEECH = ("mfcc78", "energy", "pitch", "voice")
+ELSEWHERE = ("wav2vec2", "speech_emotion")
+"""Made by other networks: `features.wav2vec2`, `features.speech_emotion`."""
 
 
 def perceive(
@@ -89,11 +91,11 @@ def perceive(
         MissingExtra: no tracker is installed: `pip install 'visavis[track]'`.
     """
     path = Path(source)
-    wrong = [name for name in speech if name not in GROUPS["speech"] or name == "wav2vec2"]
+    wrong = [name for name in speech if name not in GROUPS["speech"] or name in ELSEWHERE]
     if wrong:
         raise InputError(
             f"speech channels {', '.join(wrong)} cannot be measured here; choose from "
-            + ", ".join(name for name in GROUPS["speech"] if name != "wav2vec2")
+            + ", ".join(name for name in GROUPS["speech"] if name not in ELSEWHERE)
             + "."
         )
     if attributes not in MAPS:

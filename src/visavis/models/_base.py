@@ -80,6 +80,15 @@ class ReactionSession(Protocol):
     def resume(self, snapshot: Mapping[str, Tensor]) -> Lane: ...
 
 
+Samples = int | Tensor
+"""How many draws a clip, numbered from 0; or the numbers themselves, int64 [B, K]."""
+
+
+def numbered(samples: Samples, device: torch.device) -> Tensor:
+    """The numbers of a clip's draws, int64 [1 or B, K]."""
+    return samples if isinstance(samples, Tensor) else torch.arange(samples, device=device)[None]
+
+
 class Distribution(Protocol):
     """What `SplitModel.predict` returns."""
 
@@ -108,7 +117,9 @@ class SplitModel(Protocol):
     def predict(self, fused: Tensor, mask: Tensor | None = None) -> Any:
         """[B, T, d] to the distribution of reactions; mask bool [B, T]."""
 
-    def sample(self, distribution: Any, seeds: Tensor, num_samples: int, index: int = 0) -> Tensor:
+    def sample(
+        self, distribution: Any, seeds: Tensor, num_samples: Samples, index: int = 0
+    ) -> Tensor:
         """Seeds int64 [B]; K draws [B, K, L, d]."""
 
     def decode(self, latent: Tensor, frames: int, *, distribution: Any = None) -> dict[str, Tensor]:
@@ -136,6 +147,9 @@ class ReactionModel(nn.Module, ABC, Generic[ConfigT]):
     """Prefixes of parameters that the published architecture has and no loss can move."""
     personal: ClassVar[bool] = False
     """Whether it takes a persona."""
+    around: ClassVar[str | None] = None
+    """Field of the configuration that names another model, for a model that stands around one: it
+    is loaded and given to `__init__` behind the configuration (`recipes.new_model`)."""
 
     def __init__(self, config: ConfigT) -> None:
         super().__init__()
@@ -181,6 +195,11 @@ class ReactionModel(nn.Module, ABC, Generic[ConfigT]):
     def reads(self) -> tuple[str, ...]:
         """The channels behind `inputs`."""
         return tuple(n for group in self.inputs for n in GROUPS.get(group, (group,)))
+
+    @property
+    def reads_also(self) -> tuple[str, ...]:
+        """Channels that are read where they are there; `check_speaker` adds them, unobserved."""
+        return ()
 
     def objectives(self, stage: str = "main") -> tuple[Objective, ...]:
         """What the loop optimises in a stage; by default one objective around `loss`.
@@ -310,15 +329,15 @@ class ReactionModel(nn.Module, ABC, Generic[ConfigT]):
     def draw(
         self,
         seeds: Tensor,
-        num_samples: int,
+        num_samples: Samples,
         stream: str,
         index: Tensor | int,
         shape: tuple[int, ...],
     ) -> Tensor:
         """Standard normal noise [B, K, *shape] for seeds [B] and an index, or [B] of them."""
-        samples = torch.arange(num_samples, device=seeds.device)
+        samples = numbered(num_samples, seeds.device)
         when = index[:, None] if isinstance(index, Tensor) else index
-        return noise.normal(seeds[:, None], samples[None], stream, when, shape)
+        return noise.normal(seeds[:, None], samples, stream, when, shape)
 
     def extra_repr(self) -> str:
         count = sum(p.numel() for p in self.parameters())

@@ -18,7 +18,7 @@ from visavis.behaviour import Behaviour
 from visavis.dyad import Persona
 from visavis.models._base import Lane
 from visavis.models._outputs import coefficient_channels
-from visavis.models._reactface_step import Step
+from visavis.models._reactface_step import Between, Step
 from visavis.models._reactface_store import Lanes, Row, Store
 from visavis.models._session import Conversation, WindowSession
 
@@ -35,7 +35,7 @@ class ReactFaceSession(WindowSession[Row]):
     def __init__(self, model: ReactFace, num_samples: int) -> None:
         super().__init__(model, hop=1, num_samples=num_samples)
         self._parameters = tuple(model.parameters())
-        self._store = Store(model, _step_of(model, self._parameters), num_samples)
+        self._store = Store(model, step_of(model, self._parameters), num_samples)
 
     def start(self, seed: int, persona: Persona | None) -> Row:
         return self._store.take()
@@ -66,7 +66,7 @@ class ReactFaceSession(WindowSession[Row]):
         self, conversations: Sequence[Conversation[Row]], speaker: Behaviour, *, last: bool
     ) -> tuple[list[Row], list[dict[str, Tensor]]]:
         model, store = self.model, self._store
-        step = _step_of(model, self._parameters)
+        step = step_of(model, self._parameters)
         rows = [c.state for c in conversations]
         lanes = Lanes(store, [r.number for r in rows], [c.seed for c in conversations])
         face, tail = model.face_tokens(speaker, lanes.tail())
@@ -75,14 +75,16 @@ class ReactFaceSession(WindowSession[Row]):
         parts, window = [], model.config.window
         for start in range(0, speaker.frames, window):
             stop = min(start + window, speaker.frames)
-            parts.append(_stretch(step, lanes, face[:, start:stop], speech[:, start:stop]))
+            parts.append(stretch(step, lanes, face[:, start:stop], speech[:, start:stop]))
         made = torch.cat(parts, dim=2)
         channels = coefficient_channels(model.coefficients(made))
         each = zip(*(x.unbind(0) for x in channels.values()), strict=True)
         return rows, [dict(zip(channels, values, strict=True)) for values in each]
 
 
-def _stretch(step: Step, lanes: Lanes, face: Tensor, speech: Tensor) -> Tensor:
+def stretch(
+    step: Step, lanes: Lanes, face: Tensor, speech: Tensor, between: Between | None = None
+) -> Tensor:
     """Up to a window of frames: standardised coefficients [B, K, t, 58].
 
     They are heard at once. A border between two windows of a lane lies in them once at most, so
@@ -92,16 +94,17 @@ def _stretch(step: Step, lanes: Lanes, face: Tensor, speech: Tensor) -> Tensor:
     """
     window, size = lanes.store.model.config.window, face.shape[1]
     whole = lanes.timing(size)
-    heard = step.hear(lanes, whole, face, speech)
+    heard = step.hear(lanes, whole, face, speech, between)
     first = [min(window - count % window, size) for count in lanes.counts]
     if min(first) == size:
-        made = step.answer(lanes, whole, heard, first)
+        made = step.answer(lanes, whole, heard, first, between)
         lanes.move(first)
         return made
     out: Tensor | None = None
     for begun, lengths in (([0] * len(first), first), (first, [size - n for n in first])):
         timing = lanes.timing(max(lengths), whole)
-        made = step.answer(lanes, timing, heard.part(size, begun, timing.frames), lengths)
+        seen = heard.part(size, begun, timing.frames)
+        made = step.answer(lanes, timing, seen, lengths, between)
         lanes.move(lengths)
         # frame f of a lane is the (f - begun)th of this go
         frames = torch.arange(size, device=made.device)
@@ -117,7 +120,7 @@ _PACKED: WeakKeyDictionary[ReactFace, tuple[tuple[int, int], Step]] = WeakKeyDic
 """Weights are packed once a model, for all of its sessions."""
 
 
-def _step_of(model: ReactFace, parameters: tuple[nn.Parameter, ...]) -> Step:
+def step_of(model: ReactFace, parameters: tuple[nn.Parameter, ...]) -> Step:
     """The model's weights, packed; anew when they were trained, loaded or moved since."""
     state = (parameters[0].data_ptr(), sum(p._version for p in parameters))
     known = _PACKED.get(model)

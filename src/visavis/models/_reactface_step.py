@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -48,6 +48,16 @@ class Heard:
             for x in self.own_ticks
         )
         return Heard(self.speech, self.motion, (keys, values))
+
+
+class Between(Protocol):
+    """What a wrapper puts between the parts of a step."""
+
+    def heard(self, lanes: Lanes, motion: Tensor) -> Tensor:
+        """The speaker's motion [B t, C] before it is told."""
+
+    def drawn(self, lanes: Lanes, noise: Tensor) -> Tensor:
+        """The noise [B, K, C] of windows that begin at the lanes' counts."""
 
 
 class Step:
@@ -113,7 +123,14 @@ class Step:
 
     # ------------------------------------------------------------------ a stretch
 
-    def hear(self, lanes: Lanes, timing: Timing, face: Tensor, speech: Tensor) -> Heard:
+    def hear(
+        self,
+        lanes: Lanes,
+        timing: Timing,
+        face: Tensor,
+        speech: Tensor,
+        between: Between | None = None,
+    ) -> Heard:
         """Face tokens [B, t, C] and speech tokens [B, t, k C] through SpeakFormer, into the rings
         of the lanes."""
         width, bias = self.width, timing.moment.frame
@@ -130,16 +147,25 @@ class Step:
             else:
                 mixed = self._aligned(layer, x, told[i - 1])
             x = layer.after_cross(x, mixed)
+        if between is not None:
+            x = between.heard(lanes, x)
         return Heard(
             lanes.keep("shared/speech", spoken[:, self.told_width :], timing),
             lanes.keep("shared/motion", self.motion(x), timing),
             told[-1] if self.pointwise else None,
         )
 
-    def answer(self, lanes: Lanes, timing: Timing, heard: Heard, lengths: Sequence[int]) -> Tensor:
+    def answer(
+        self,
+        lanes: Lanes,
+        timing: Timing,
+        heard: Heard,
+        lengths: Sequence[int],
+        between: Between | None = None,
+    ) -> Tensor:
         """Frames that lie in one window of each lane: standardised coefficients [B, K, t, 58], of
         which `lengths` count."""
-        tokens = self._window_tokens(lanes, timing, lengths)
+        tokens = self._window_tokens(lanes, timing, lengths, between)
         made = self._synchronised(lanes, timing, tokens.reshape(-1, self.width), heard)
         self._remember(lanes, timing, made, heard)
         return made.view(-1, lanes.samples, timing.frames, made.shape[1])
@@ -215,13 +241,15 @@ class Step:
 
     # ------------------------------------------------------------------ a window
 
-    def _window_tokens(self, lanes: Lanes, timing: Timing, lengths: Sequence[int]) -> Tensor:
+    def _window_tokens(
+        self, lanes: Lanes, timing: Timing, lengths: Sequence[int], between: Between | None
+    ) -> Tensor:
         """Decoded tokens of the frames, [N, t, C]; lanes that go on over a border get their
         window's first."""
         window, counts = self.window, lanes.counts
         begins = [i for i, n in enumerate(lengths) if n and counts[i] % window == 0]
         if begins:
-            self._begin_window(lanes.some(begins))
+            self._begin_window(lanes.some(begins), between)
         whole = lanes.read("tokens").flatten(0, 1)
         within = [count % window for count in counts]
         if len(set(within)) == 1 and within[0] + timing.frames <= window:
@@ -231,11 +259,14 @@ class Step:
         which = which.clamp(max=window - 1)
         return whole.gather(1, which[:, :, None].expand(-1, -1, whole.shape[-1]))
 
-    def _begin_window(self, lanes: Lanes) -> None:
+    def _begin_window(self, lanes: Lanes, between: Between | None) -> None:
         """A new latent from the frames before, and what the decoder makes of it."""
         samples = lanes.samples
         gaussian = self._distribution(lanes, len(lanes.counts) * samples)
-        draw = gaussian.at(lanes.noise().flatten(0, 1))
+        noise = lanes.noise()
+        if between is not None:
+            noise = between.drawn(lanes, noise)
+        draw = gaussian.at(noise.flatten(0, 1))
         before: Tensor | None = None
         if any(lanes.counts):
             before = lanes.read("latent").flatten(0, 1)

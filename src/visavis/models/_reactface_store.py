@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from visavis.models._base import Samples
 from visavis.models._reactface_layers import Moment
 from visavis.models._reactface_step import Step
 from visavis.nn.cache import Place
@@ -120,8 +121,16 @@ class Store:
 class Lanes:
     """The rows of a store that move on together."""
 
-    def __init__(self, store: Store, numbers: list[int], seeds: list[int]) -> None:
-        self.store, self.numbers, self.seeds = store, numbers, seeds
+    def __init__(
+        self,
+        store: Store,
+        numbers: list[int],
+        seeds: list[int],
+        which: list[int] | None = None,
+    ) -> None:
+        """`which`: the number of each row's sample, where a row is one sample of a listener (a
+        wrapper whose samples are told different things of a speaker)."""
+        self.store, self.numbers, self.seeds, self.which = store, numbers, seeds, which
         self.samples = store.samples
         self.device = store.tensors["latent"].device
         self.index: Tensor | None = None
@@ -160,7 +169,9 @@ class Lanes:
         """Those at places `which` among these."""
         if len(which) == len(self.numbers):
             return self
-        return Lanes(self.store, [self.numbers[i] for i in which], [self.seeds[i] for i in which])
+        numbers, seeds = [self.numbers[i] for i in which], [self.seeds[i] for i in which]
+        own = None if self.which is None else [self.which[i] for i in which]
+        return Lanes(self.store, numbers, seeds, own)
 
     # ------------------------------------------------------------------ rings
 
@@ -255,7 +266,11 @@ class Lanes:
         seeds = torch.tensor(self.seeds, device=self.device).repeat_interleave(_AHEAD)
         first = torch.tensor(self.counts, device=self.device) // model.config.window
         numbers = first[:, None] + torch.arange(_AHEAD, device=self.device)
-        drawn = model.noise_of(seeds, self.samples)(numbers.flatten())
+        samples: Samples = self.samples
+        if self.which is not None:
+            own = torch.tensor(self.which, device=self.device)
+            samples = own.repeat_interleave(_AHEAD)[:, None]
+        drawn = model.noise_of(seeds, samples)(numbers.flatten())
         apart: Tensor = drawn.unflatten(0, (-1, _AHEAD)).transpose(1, 2)
         return apart
 

@@ -11,14 +11,19 @@ from visavis.channels import GROUPS
 from visavis.dyad import Batch
 from visavis.models._appropriate_loss import (
     AGREEMENT,
+    AU_SHARE,
     ERROR,
     MOTION,
+    SHARE,
     VARIETY,
     real,
     shortfall,
 )
 from visavis.nn.losses import concordance, nearest, velocity_error
 from visavis.nn.windows import unfold
+
+SIZES = [15, 2, 8]
+"""Of AUs, valence and arousal, and expressions."""
 
 
 @dataclass(frozen=True)
@@ -93,21 +98,44 @@ def likelihood_terms(log_prob: Tensor, logdet: Tensor, targets: Targets) -> dict
     return {"likelihood": (each * weight).sum() / weight.sum().clamp(min=1)}
 
 
-def appropriate_terms(drawn: Tensor, batch: Batch) -> dict[str, Tensor]:
-    """Two draws [B, 2, T, 25] against the appropriate listeners nearest to them.
+def appropriate_terms(
+    drawn: Tensor,
+    batch: Batch,
+    *,
+    share: float = SHARE,
+    variety: float = 1.0,
+    motion: float = 1.0,
+    coverage: float = 0.0,
+) -> dict[str, Tensor]:
+    """K draws [B, K, T, 25] against the appropriate listeners nearest to them.
 
-    The shared objective (`_appropriate_loss`) of a model that has no coefficients.
+    The shared objective (`_appropriate_loss`) of a model that has no coefficients: AUs, valence and
+    arousal, and expressions count a third each.
+
+    Args:
+        share: of the real listeners' variety that two draws must have.
+        variety: weight of what they lack of it.
+        motion: weight of the error of first differences.
+        coverage: weight of the cost of the draw nearest to each listener.
     """
     wanted, mask = real(batch.targets, *GROUPS["attributes"])
     there = batch.target_mask[:, None].expand(-1, drawn.shape[1], -1)
     one, all_, seen = drawn[:, :, None], wanted[:, None], mask[:, None]
     agreement = concordance(one, all_, seen).nan_to_num(1.0).mean(-1)
-    error = (((one - all_) ** 2).mean(-1) * seen).sum(-1) / seen.sum(-1).clamp(min=1)
-    cost, chosen = nearest(AGREEMENT * (1 - agreement) + ERROR * error, there)
+    squares = torch.stack([x.mean(-1) for x in ((one - all_) ** 2).split(SIZES, dim=-1)], dim=-1)
+    error = (squares.mean(-1) * seen).sum(-1) / seen.sum(-1).clamp(min=1)
+    costs = AGREEMENT * (1 - agreement) + ERROR * error
+    cost, chosen = nearest(costs, there)
     rows = torch.arange(len(chosen), device=chosen.device)[:, None]
-    motion = velocity_error(drawn, wanted[rows, chosen], mask[rows, chosen])
-    return {
+    moved = velocity_error(drawn, wanted[rows, chosen], mask[rows, chosen])
+    groups = zip(drawn.split(SIZES, -1), wanted.split(SIZES, -1), (AU_SHARE, 1, 1), strict=True)
+    lacking = [shortfall(x, y, batch.target_mask, asked * share) for x, y, asked in groups]
+    terms = {
         "attributes": cost.mean(),
-        "motion": MOTION * motion,
-        "variety": VARIETY * shortfall(drawn, wanted, batch.target_mask),
+        "motion": MOTION * motion * moved,
+        "variety": VARIETY * variety * torch.stack(lacking).mean(),
     }
+    if coverage:
+        weights = batch.target_mask.to(costs.dtype)
+        terms["coverage"] = coverage * (costs.amin(1) * weights).sum() / weights.sum()
+    return terms

@@ -23,7 +23,7 @@ from visavis import noise
 from visavis.behaviour import Behaviour
 from visavis.dyad import Batch, Persona
 from visavis.models import _faceais_state as states
-from visavis.models._base import Objective, ReactionModel
+from visavis.models._base import Objective, ReactionModel, Samples, numbered
 from visavis.models._faceais_config import FaceAISConfig
 from visavis.models._faceais_losses import FaceAISLosses
 from visavis.models._faceais_predictor import Predictor
@@ -152,11 +152,12 @@ class FaceAIS(FaceAISLosses, ReactionModel[FaceAISConfig]):
         return PatchPrior(self.predictor, self.tokenizer.quantise.vectors(), fused)
 
     def sample(
-        self, distribution: PatchPrior, seeds: Tensor, num_samples: int, index: int = 0
+        self, distribution: PatchPrior, seeds: Tensor, num_samples: Samples, index: int = 0
     ) -> Tensor:
         """K draws as the codes' vectors, [B, K, P * n, C]; `index` counts patches before these."""
-        state = states.begin(self.predictor, len(seeds), num_samples)
-        codes, parts = self.nothing_before(len(seeds) * num_samples), []
+        each = numbered(num_samples, seeds.device).shape[1]
+        state = states.begin(self.predictor, len(seeds), each)
+        codes, parts = self.nothing_before(len(seeds) * each), []
         numbers = torch.full_like(seeds, index)
         for number in range(distribution.patches):
             codes = self.next_codes(
@@ -176,7 +177,7 @@ class FaceAIS(FaceAISLosses, ReactionModel[FaceAISConfig]):
         codes: Tensor,
         features: Tensor,
         seeds: Tensor,
-        num_samples: int,
+        num_samples: Samples,
         numbers: Tensor,
     ) -> Tensor:
         """The codes [B * K, n] of patches `numbers` [B], from those before them."""
@@ -184,7 +185,7 @@ class FaceAIS(FaceAISLosses, ReactionModel[FaceAISConfig]):
         size, redraw = self.config.patch, self.config.redraw
         frames = numbers[:, None, None] * size + torch.arange(size, device=seeds.device)
         when = frames // redraw if redraw else torch.zeros_like(frames)
-        samples = torch.arange(num_samples, device=seeds.device)[None, :, None]
+        samples = numbered(num_samples, seeds.device)[:, :, None]
         chance = noise.uniform(seeds[:, None, None], samples, "faceais/code", when, ())
         settings = self.config
         return draw(

@@ -31,7 +31,7 @@ from visavis.behaviour import Behaviour
 from visavis.channels import GROUPS, STANDARD
 from visavis.dyad import Batch, Persona
 from visavis.errors import InputError
-from visavis.models._base import Objective, ReactionModel
+from visavis.models._base import Objective, ReactionModel, Samples
 from visavis.models._checks import seeds_of
 from visavis.models._outputs import coefficient_channels
 from visavis.models._reactface_clip import laid_out, motion_of, roll_out, speaker_of
@@ -293,7 +293,7 @@ class ReactFace(ReactionModel[ReactFaceConfig]):
         return Prospect(fused, [first])
 
     def sample(
-        self, distribution: Prospect, seeds: Tensor, num_samples: int, index: int = 0
+        self, distribution: Prospect, seeds: Tensor, num_samples: Samples, index: int = 0
     ) -> Tensor:
         """Noise of every window from number `index` on, [B, K, windows, C]: its draw is mean +
         deviation x noise, but mean and deviation are known when the window begins."""
@@ -302,10 +302,15 @@ class ReactFace(ReactionModel[ReactFaceConfig]):
         return torch.stack([noise(index + i) for i in range(windows)], dim=2)
 
     def decode(
-        self, latent: Tensor, frames: int, *, distribution: Prospect | None = None
+        self,
+        latent: Tensor,
+        frames: int,
+        *,
+        distribution: Prospect | None = None,
+        window: int | None = None,
     ) -> dict[str, Tensor]:
         """Noise [B, K, windows, C] to coefficients [B, K, T, 58]; adds the Gaussians of the windows
-        to `distribution`, which says what is answered.
+        to `distribution`, which says what is answered. `window` is the config's by default.
 
         Raises:
             InputError: without `distribution`.
@@ -313,14 +318,20 @@ class ReactFace(ReactionModel[ReactFaceConfig]):
         if distribution is None:
             raise InputError("reactface decodes an answer to somebody: give the distribution.")
         raw, gaussians = self.roll(
-            distribution.fused[:, :frames], latent.shape[1], lambda i: latent[:, :, i]
+            distribution.fused[:, :frames],
+            latent.shape[1],
+            lambda i: latent[:, :, i],
+            window=window,
         )
         distribution.gaussians[:] = gaussians
         return {"coefficients": self.coefficients(raw)}
 
-    def base_loss(self, distribution: Prospect, latent: Tensor, batch: Batch) -> dict[str, Tensor]:
+    def base_loss(
+        self, distribution: Prospect, latent: Tensor, batch: Batch, *, window: int | None = None
+    ) -> dict[str, Tensor]:
         """The configured objective for draws [B, M, windows, C]; M is 2 or `draws` or more."""
-        made = self.decode(latent, batch.speaker.frames, distribution=distribution)
+        frames = batch.speaker.frames
+        made = self.decode(latent, frames, distribution=distribution, window=window)
         return self._terms(made["coefficients"], distribution, batch)
 
     def _terms(self, draws: Tensor, prospect: Prospect, batch: Batch) -> dict[str, Tensor]:
@@ -334,7 +345,7 @@ class ReactFace(ReactionModel[ReactFaceConfig]):
         raw, _ = self.roll(self.encode(speaker), num_samples, self.noise_of(seeds, num_samples))
         return coefficient_channels(self.coefficients(raw))
 
-    def noise_of(self, seeds: Tensor, samples: int) -> Callable[[Tensor | int], Tensor]:
+    def noise_of(self, seeds: Tensor, samples: Samples) -> Callable[[Tensor | int], Tensor]:
         """Window numbers, one or [B], to the noise of their draws [B, K, C]."""
 
         def noise(window: Tensor | int) -> Tensor:

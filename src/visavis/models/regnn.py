@@ -26,7 +26,8 @@ from torch import Tensor
 from visavis import noise
 from visavis.behaviour import Behaviour
 from visavis.dyad import Batch, Persona
-from visavis.models._base import STRICT, ReactionConfig, ReactionModel
+from visavis.models._appropriate_loss import SHARE
+from visavis.models._base import STRICT, ReactionConfig, ReactionModel, Samples, numbered
 from visavis.models._outputs import attribute_channels, attributes_in_range
 from visavis.models._regnn_cognitive import Cognitive, ReactionGraph, as_codes, as_tokens
 from visavis.models._regnn_losses import (
@@ -78,7 +79,16 @@ class REGNNConfig(ReactionConfig):
     objective: Literal["published", "likelihood", "appropriate"] = "published"
     """"published": the distance to the nearest reaction's code, and of all reactions' codes to
     their middle. "likelihood": of all appropriate reactions under the mixture, with the
-    determinant. "appropriate": two draws, decoded, against their nearest listeners (ours)."""
+    determinant. "appropriate": draws, decoded, against their nearest listeners (ours)."""
+    draws: int = Field(default=2, gt=1)
+    """Of "appropriate"."""
+    variety_share: float = Field(default=SHARE, ge=0)
+    """"appropriate": of the real listeners' variety that two draws must have."""
+    variety_weight: float = Field(default=1.0, ge=0)
+    motion_weight: float = Field(default=1.0, ge=0)
+    """"appropriate": of the error of first differences."""
+    coverage_weight: float = Field(default=0.0, ge=0)
+    """"appropriate": of the cost of the draw nearest to each appropriate reaction."""
 
     def __post_init__(self) -> None:
         size_of(self.face, self.face_size), size_of(self.speech, self.speech_size)
@@ -173,14 +183,14 @@ class REGNN(ReactionModel[REGNNConfig]):
         return out
 
     def sample(
-        self, distribution: ReactionGraph, seeds: Tensor, num_samples: int, index: int = 0
+        self, distribution: ReactionGraph, seeds: Tensor, num_samples: Samples, index: int = 0
     ) -> Tensor:
         """K draws of codes as tokens, [B, K, W * window, 25]."""
         total = distribution.over.means.shape[1]
         eps = self._noise(seeds, num_samples, total, index)
-        samples = torch.arange(num_samples, device=seeds.device)
+        samples = numbered(num_samples, seeds.device)
         # one number a clip: neighbouring windows choose the same component
-        chance = noise.uniform(seeds[:, None], samples[None], "regnn/component", index, ())
+        chance = noise.uniform(seeds[:, None], samples, "regnn/component", index, ())
         chance = chance.T[..., None].expand(-1, -1, total)
         return as_tokens(distribution.over.at(eps, chance).transpose(0, 1))
 
@@ -208,7 +218,14 @@ class REGNN(ReactionModel[REGNNConfig]):
         if self.config.objective == "appropriate":
             frames, lengths = batch.listener.frames, batch.lengths
             drawn = self._decoded(latent, frames, distribution, lengths)
-            return appropriate_terms(drawn, batch)
+            return appropriate_terms(
+                drawn,
+                batch,
+                share=self.config.variety_share,
+                variety=self.config.variety_weight,
+                motion=self.config.motion_weight,
+                coverage=self.config.coverage_weight,
+            )
         targets = targets_of(
             batch, self.reaction_scale.mean, self.config.window, self.config.stride
         )
@@ -247,7 +264,7 @@ class REGNN(ReactionModel[REGNNConfig]):
         assert not isinstance(own, int)
         return overlap_mean(made, stride, frames, own)
 
-    def _noise(self, seeds: Tensor, num_samples: int, windows: int, index: int) -> Tensor:
+    def _noise(self, seeds: Tensor, num_samples: Samples, windows: int, index: int) -> Tensor:
         """Standard normal [K, B, W, 25, D]; a longer clip begins with the same numbers."""
         size, stride, keep = self.config.window, self.config.stride, self.config.smoothness
         if not keep:
@@ -259,7 +276,7 @@ class REGNN(ReactionModel[REGNNConfig]):
         for step in steps[1:]:
             track.append(keep * track[-1] + (1 - keep**2) ** 0.5 * step)
         cut = unfold(torch.stack(track, 2).flatten(0, 1), size, stride)
-        parts: Tensor = cut.unflatten(0, (len(seeds), num_samples))
+        parts: Tensor = cut.unflatten(0, (len(seeds), -1))
         return parts.permute(1, 0, 2, 4, 3)
 
     # ------------------------------------------------------------------ training
@@ -284,7 +301,7 @@ class REGNN(ReactionModel[REGNNConfig]):
         latent = distribution.mean[:, None]
         if self.config.objective == "appropriate":
             seeds = torch.randint(2**31, (len(batch),), device=latent.device)
-            latent = self.sample(distribution, seeds, 2)
+            latent = self.sample(distribution, seeds, self.config.draws)
         return self.base_loss(distribution, latent, batch)
 
     def _likelihood(self, distribution: ReactionGraph, targets: Targets) -> dict[str, Tensor]:

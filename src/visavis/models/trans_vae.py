@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from visavis.behaviour import Behaviour
 from visavis.channels import GROUPS, STANDARD
 from visavis.dyad import Batch, Persona
-from visavis.models._base import STRICT, Objective, ReactionConfig, ReactionModel
+from visavis.models._base import STRICT, Objective, ReactionConfig, ReactionModel, Samples
 from visavis.models._outputs import attribute_channels, coefficient_channels
 from visavis.models._trans_vae_losses import objective_terms
 from visavis.models._trans_vae_online import OnlineBranch, OnlineState, TransVAESession
@@ -196,7 +196,7 @@ class TransVAE(ReactionModel[TransVAEConfig]):
         return out
 
     def sample(
-        self, distribution: Gaussian, seeds: Tensor, num_samples: int, index: int = 0
+        self, distribution: Gaussian, seeds: Tensor, num_samples: Samples, index: int = 0
     ) -> Tensor:
         """K latents [B, K, 1, C]; `index` is the number of the window."""
         eps = self.draw(seeds, num_samples, "trans_vae/latent", index, (self.config.width,))

@@ -25,6 +25,7 @@ __all__ = [
     "Recipe",
     "StageRecipe",
     "TrainingRecipe",
+    "anew",
     "build",
     "configured",
     "model_files",
@@ -182,7 +183,20 @@ def new_model(kind: str, settings: Mapping[str, Any]) -> Any:
         InputError: no such file, or settings that its configuration does not know.
     """
     cls, config = configured(kind, settings)
-    return cls(config)
+    return _made(cls, config)
+
+
+def anew(model: Any, config: Any) -> Any:
+    """A model of the same class with initial weights, under another configuration."""
+    return _made(type(model), config)
+
+
+def _made(cls: Any, config: Any) -> Any:
+    if cls.around is None:
+        return cls(config)
+    from visavis.pretrained import placed
+
+    return cls(config, placed(getattr(config, cls.around)))
 
 
 def configured(kind: str, settings: Mapping[str, Any]) -> tuple[Any, Any]:

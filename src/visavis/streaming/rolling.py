@@ -145,9 +145,8 @@ class RollingSession(WindowSession[RollingState]):
         return tensors
 
     def state_from(self, tensors: Mapping[str, Tensor]) -> RollingState:
-        channels = {
-            n: tensors[f"channel/{n}"] for n in self.model.reads if f"channel/{n}" in tensors
-        }
+        names = dict.fromkeys((*self.model.reads, *self.model.reads_also))
+        channels = {n: tensors[f"channel/{n}"] for n in names if f"channel/{n}" in tensors}
         masks = {n: tensors[f"observed/{n}"] for n in channels if f"observed/{n}" in tensors}
         embedding, traits = tensors.get("persona"), tensors.get("traits")
         expressiveness = float(tensors.get("expressiveness", 1.0))

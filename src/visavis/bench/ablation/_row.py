@@ -13,7 +13,7 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
-from visavis import pretrained
+from visavis import pretrained, recipes
 from visavis.behaviour import Behaviour
 from visavis.bench import _systems
 from visavis.bench._bench import Bench
@@ -90,7 +90,7 @@ def changed(model: ReactionModel[Any], changes: Sequence[str]) -> ReactionModel[
     except ValidationError as error:
         known = cls.config_class.__dataclass_fields__
         raise InputError(f"at_test of {model.name}: {explain(error, known)}") from error
-    again = cls(config)
+    again = recipes.anew(model, config)
     try:
         again.load_state_dict(model.state_dict())
     except RuntimeError as error:

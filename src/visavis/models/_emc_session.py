@@ -1,0 +1,222 @@
+"""Conversations with EMC around ReactFace: any frame may lack a face, a voice or both.
+
+EMC's own part holds what its attention saw lately, the last frames of either modality and the
+speech-emotion head's memory; the base's part is a row of ReactFace's store a sample, or one for all
+samples where they are told the same of the speaker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from visavis.behaviour import Behaviour
+from visavis.dyad import Persona
+from visavis.errors import OfflineOnly
+from visavis.models._emc_bases import AroundReactFace
+from visavis.models._emc_layers import Band
+from visavis.models._emc_read import Told, read
+from visavis.models._reactface_session import step_of, stretch
+from visavis.models._reactface_store import Lanes, Row, Store
+from visavis.models._session import Conversation, WindowSession
+
+if TYPE_CHECKING:
+    from visavis.models.emc import EMC
+
+Memory = dict[str, Tensor]
+"""By name, [R, ...]; "count" int64 [R] is of the frames seen, "head" [1, ...] of the voice."""
+
+
+@dataclass
+class Talk:
+    """One conversation."""
+
+    memory: Memory
+    rows: list[Row]
+
+
+class Between:
+    """EMC's attention between the parts of ReactFace's step, for a stretch of frames.
+
+    `places` says which row of the batch a row of the store is.
+    """
+
+    def __init__(
+        self, model: EMC, emotion: Tensor, memory: Memory, told: Tensor, places: Mapping[int, int]
+    ) -> None:
+        """`told` [R, t, 2 d]: the stretch's emotions as draws ask them."""
+        self.model, self.emotion, self.places = model, emotion, places
+        self.memory, self.count = memory, memory["count"]
+        horizon = model.config.horizon
+        self.band = Band(memory, self.count, emotion.shape[1], horizon)
+        self.known = torch.cat([memory["latent/told"], told], 1)
+
+    def heard(self, lanes: Lanes, motion: Tensor) -> Tensor:
+        """M-EA."""
+        rows = motion.view(len(self.emotion), -1, motion.shape[-1])
+        made = self.model.ea_fused(rows, self.emotion, self.band, "fused")
+        self.memory.update(self.band.kept)
+        return made.reshape(-1, motion.shape[-1])
+
+    def drawn(self, lanes: Lanes, noise: Tensor) -> Tensor:
+        """S-EA: the frames before each window."""
+        device, horizon = noise.device, self.model.config.horizon
+        rows = torch.tensor([self.places[n] for n in lanes.numbers], device=device)
+        passed = torch.tensor(lanes.counts, device=device)
+        # `known` begins `horizon` frames before the stretch
+        first = passed - self.count[rows]
+        slots = first[:, None] + torch.arange(horizon, device=device)
+        keys = self.known[rows].gather(1, slots[..., None].expand(-1, -1, self.known.shape[-1]))
+        age = torch.arange(horizon, 0, -1, device=device)
+        mask = (age <= passed[:, None])[:, None, None]
+        emotions = self.model.emotions
+        assert emotions is not None
+        return self.model.ea_latent.asked(noise, keys, emotions.nothing, mask)
+
+
+class EMCSession(WindowSession[Talk]):
+    """hop 1, latency 0."""
+
+    stretches = True
+    model: EMC
+
+    def __init__(self, model: EMC, num_samples: int) -> None:
+        super().__init__(model, hop=1, num_samples=num_samples)
+        base = model.base
+        if base.config.face == "pixels":
+            raise OfflineOnly(
+                f"{model.name} streams around a base that reads coefficients, not pixels; "
+                "visavis.RollingSession(model, ...) streams it over a sliding window."
+            )
+        self._parameters = tuple(base.parameters())
+        config = model.config
+        self.each = 1 if config.z_shared or config.z == "mean" else num_samples
+        """Rows of the store a conversation."""
+        step = step_of(base, self._parameters)
+        self._store = Store(base, step, num_samples // self.each)
+
+    # ------------------------------------------------------------------ state
+
+    def start(self, seed: int, persona: Persona | None) -> Talk:
+        model, rows = self.model, self.each
+        assert isinstance(model.parts, AroundReactFace)
+        assert model.cma_face is not None
+        assert model.cma_speech is not None
+        memory: Memory = {
+            "count": torch.zeros(rows, dtype=torch.int64, device=model.mark.device),
+            "head": model.head.start(1),
+            "face": model.cma_face.empty(1).detach().clone(),
+            "speech": model.cma_speech.empty(1).detach().clone(),
+        }
+        if model.emotions is not None:
+            memory |= model.parts.empty(rows, model.width)
+            like = memory["latent/emotion"]
+            memory["latent/told"] = like.new_zeros(rows, model.config.horizon, like.shape[-1])
+        return Talk(memory, [self._store.take() for _ in range(rows)])
+
+    def close(self, lane: object) -> None:
+        talk = self._at(lane).state  # type: ignore[arg-type]
+        super().close(lane)  # type: ignore[arg-type]
+        for row in talk.rows:
+            self._store.give_back(row)
+
+    def state_tensors(self, state: Talk) -> dict[str, Tensor]:
+        flat = {f"memory/{n}": x for n, x in state.memory.items()}
+        for i, row in enumerate(state.rows):
+            flat |= {f"row/{i}/{n}": x for n, x in self._store.of(row).items()}
+        return flat
+
+    def state_from(self, tensors: Mapping[str, Tensor]) -> Talk:
+        memory = _under(tensors, "memory/")
+        rows = []
+        for i in range(self.each):
+            row = self._store.take()
+            self._store.put(row, _under(tensors, f"row/{i}/"))
+            rows.append(row)
+        return Talk(memory, rows)
+
+    # ------------------------------------------------------------------ steps
+
+    def advance(
+        self, conversations: Sequence[Conversation[Talk]], speaker: Behaviour, *, last: bool
+    ) -> tuple[list[Talk], list[dict[str, Tensor]]]:
+        model, talks = self.model, [c.state for c in conversations]
+        memory = {n: torch.cat([t.memory[n] for t in talks]) for n in talks[0].memory}
+        told, memory["head"] = read(model, speaker, memory["head"])
+        step = step_of(model.base, self._parameters)
+        rows = [row.number for t in talks for row in t.rows]
+        each = list(range(self.each))
+        seeds = [c.seed for c in conversations for _ in each]
+        which = None if self.each == 1 else each * len(talks)
+        lanes = Lanes(self._store, rows, seeds, which)
+        parts, window = [], model.base.config.window
+        for start in range(0, speaker.frames, window):
+            piece = told.window(start, min(start + window, speaker.frames))
+            face, speech, between = self._told(piece, memory, lanes)
+            parts.append(stretch(step, lanes, face, speech, between))
+        made = torch.cat(parts, dim=2)
+        channels = model.parts.channels({"coefficients": model.base.coefficients(made)})
+        if self.each > 1:
+            channels = {n: x.squeeze(1).unflatten(0, (-1, self.each)) for n, x in channels.items()}
+        for i, talk in enumerate(talks):
+            share = {n: len(x) // len(talks) for n, x in memory.items()}
+            talk.memory = {n: x[i * share[n] : (i + 1) * share[n]] for n, x in memory.items()}
+        values = zip(*(x.unbind(0) for x in channels.values()), strict=True)
+        return talks, [dict(zip(channels, v, strict=True)) for v in values]
+
+    def _told(
+        self, told: Told, memory: Memory, lanes: Lanes
+    ) -> tuple[Tensor, Tensor, Between | None]:
+        """A stretch's features [R, t, C], nothing missing; `memory` moves on."""
+        model = self.model
+        face, speech = self._compensated(told, memory, lanes)
+        told = told.repeat(self.each)
+        emotion, frames = model.felt(told), told.face_there.shape[1]
+        between = None
+        if emotion is not None:
+            ea = model.modules_of()
+            band = Band(memory, memory["count"], frames, model.config.horizon)
+            face = ea.face(face, emotion, band, "face")
+            speech = ea.speech(speech, emotion, band, "speech")
+            keys = ea.latent.told(emotion, band, "latent")
+            places = {n: i for i, n in enumerate(lanes.numbers)}
+            between = Between(model, emotion, memory, keys, places)
+            memory.update(band.kept)
+            memory["latent/told"] = between.known[:, -model.config.horizon :]
+        memory["count"] = memory["count"] + frames
+        return face, speech, between
+
+    def _compensated(self, told: Told, memory: Memory, lanes: Lanes) -> tuple[Tensor, Tensor]:
+        model, each = self.model, self.each
+        assert model.cma_face is not None
+        assert model.cma_speech is not None
+        clock = torch.arange(told.face_there.shape[1], device=memory["count"].device)
+        frames = memory["count"][:, None] + clock
+        seeds = torch.tensor(lanes.seeds, device=clock.device)
+        samples = torch.tensor(lanes.which or [0] * len(seeds), device=clock.device)
+        face = model.scaled(model.cma_face, told.face)
+        speech = model.scaled(model.cma_speech, told.speech)
+        made = []
+        for cma, other, mine, there, others, tail in (
+            (model.cma_face, speech, told.face, told.face_there, told.speech_there, "face"),
+            (model.cma_speech, face, told.speech, told.speech_there, told.face_there, "speech"),
+        ):
+            condition, memory[tail] = cma.condition(other, others, memory[tail])
+            if mine is not None and bool(there.all()):
+                made.append(mine.repeat_interleave(each, 0))
+                continue
+            z = model.z_of(cma, seeds, samples, f"emc/{tail}", frames)
+            mine = None if mine is None else mine.repeat_interleave(each, 0)
+            there, others, condition = (
+                x.repeat_interleave(each, 0) for x in (there, others, condition)
+            )
+            made.append(model.made_up(cma, mine, there, others, condition, z))
+        return made[0], made[1]
+
+
+def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {n.removeprefix(prefix): x for n, x in tensors.items() if n.startswith(prefix)}
