@@ -59,7 +59,7 @@ def test_a_class_that_does_not_map_is_named_with_what_helps() -> None:
         from_scores([0.5, 0.5], ["boredom", "happy"], frames=2)
     made = from_scores([0.5, 0.5], ["boredom", "happy"], frames=2, remap={"boredom": "Neutral"})
     assert made[0, 2] == 0.5
-    with pytest.raises(InputError, match="'dull' is none|none of Neutral"):
+    with pytest.raises(InputError, match="none of Neutral"):
         from_scores([1.0], ["boredom"], frames=2, remap={"boredom": "dull"})
 
 

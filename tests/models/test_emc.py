@@ -36,9 +36,18 @@ from visavis.models.trans_vae import TransVAE, TransVAEConfig
 
 CLOSE = {"atol": 1e-5, "rtol": 0.0}
 FACEAIS: dict[str, Any] = {
-    **{"tokenizer_width": 16, "tokenizer_heads": 2, "tokenizer_layers": 1, "levels": (5, 4)},
-    **{"width": 24, "heads": 2, "layers": 1, "patch": 4, "window": 12, "dropout": 0.0},
-    **{"gate": 0.5, "top_k": 20},
+    "tokenizer_width": 16,
+    "tokenizer_heads": 2,
+    "tokenizer_layers": 1,
+    "levels": (5, 4),
+    "width": 24,
+    "heads": 2,
+    "layers": 1,
+    "patch": 4,
+    "window": 12,
+    "dropout": 0.0,
+    "gate": 0.5,
+    "top_k": 20,
 }
 KINDS = ("trans_vae", "regnn", "faceais", "faceais_causal", "reactface")
 EACH = pytest.mark.parametrize("kind", KINDS)

@@ -122,7 +122,8 @@ class EmotionAttention(nn.Module):
     def told(self, emotion: Tensor, see: Sight, name: str) -> Tensor:
         """Emotions [R, T, d], having seen each other, as keys beside values [R, T, 2 d]."""
         known, mask = see(f"{name}/emotion", self.emotion.keys_values(emotion))
-        return self.cross.keys_values(emotion + self.emotion(emotion, known, mask))
+        felt: Tensor = emotion + self.emotion(emotion, known, mask)
+        return self.cross.keys_values(felt)
 
     def forward(self, x: Tensor, emotion: Tensor, see: Sight, name: str) -> Tensor:
         """Features [R, T, C] and the emotions of the same frames [R, T, d]."""
@@ -130,7 +131,8 @@ class EmotionAttention(nn.Module):
         known, mask = see(f"{name}/own", self.own.keys_values(x))
         x = x + self.own(x, known, mask)
         known, mask = see(f"{name}/cross", self.told(emotion, see, name))
-        return x + self.cross(x, known, mask)
+        out: Tensor = x + self.cross(x, known, mask)
+        return out
 
     def asked(
         self, tokens: Tensor, keys_values: Tensor, nothing: Tensor, mask: Tensor | None
@@ -145,7 +147,8 @@ class EmotionAttention(nn.Module):
         null = self.cross.keys_values(nothing).expand(len(tokens), 1, -1)
         if mask is not None:
             mask = F.pad(mask, (1, 0), value=True)
-        return tokens + self.cross(tokens, torch.cat([null, keys_values], 1), mask)
+        out: Tensor = tokens + self.cross(tokens, torch.cat([null, keys_values], 1), mask)
+        return out
 
 
 class EmotionMLP(nn.Module):
@@ -232,7 +235,8 @@ class Compensation(nn.Module):
             assert self.around.bias is not None
             self.around.bias.zero_()
             last = self.decoder[-1] if same else self.to_target
-            last.weight.zero_(), last.bias.zero_()  # untrained, it makes up the average
+            for p in last.parameters():  # untrained, it makes up the average
+                p.zero_()
         self.register_buffer("z_mean", torch.zeros(latent))
         self.register_buffer("z_std", torch.ones(latent))
 
