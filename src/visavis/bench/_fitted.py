@@ -51,7 +51,7 @@ def initial(model: ReactionModel[Any], train: Corpus, *, clips: int) -> Reaction
     recipe = model.trained.get("recipe", {})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(recipe.get("seed", 0)))
-        fresh = recipes.anew(model, model.config)
+        fresh: ReactionModel[Any] = recipes.anew(model, model.config)
     fresh.name = model.name
     if type(model).fit is not ReactionModel.fit:
         fresh.fit(_batches(train, min(clips, STATISTICS_CLIPS), None))

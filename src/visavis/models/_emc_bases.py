@@ -48,6 +48,8 @@ class Around(Generic[ModelT]):
 
     def __init__(self, model: ModelT) -> None:
         self.model = model
+        self.split: Any = model
+        """The same, as the `SplitModel` that it is."""
 
     @property
     def width(self) -> int:
@@ -73,17 +75,20 @@ class Around(Generic[ModelT]):
         return ea.face(face, emotion, see, "face"), ea.speech(speech, emotion, see, "speech")
 
     def fuse(self, face: Tensor, speech: Tensor, inside: Tensor | None) -> Tensor:
-        return self.model.fuse(face, speech)  # type: ignore[no-any-return]
+        out: Tensor = self.split.fuse(face, speech)
+        return out
 
     def mixed(self, fused: Tensor, emotion: Tensor, inside: Tensor | None, ea: Modules) -> Tensor:
         """M-EA (Eq. 11 to 13), on what `fuse` gives."""
-        return ea.fused(fused, emotion, Whole(inside), "fused")
+        out: Tensor = ea.fused(fused, emotion, Whole(inside), "fused")
+        return out
 
     def predict(self, fused: Tensor, inside: Tensor | None) -> Any:
-        return self.model.predict(fused, inside)
+        return self.split.predict(fused, inside)
 
     def sample(self, distribution: Any, seeds: Tensor, samples: Samples) -> Tensor:
-        return self.model.sample(distribution, seeds, samples)  # type: ignore[no-any-return]
+        out: Tensor = self.split.sample(distribution, seeds, samples)
+        return out
 
     def refined(
         self, latent: Tensor, emotion: Tensor, inside: Tensor | None, ea: Modules
@@ -101,7 +106,8 @@ class Around(Generic[ModelT]):
         self, latent: Tensor, frames: int, distribution: Any, inside: Tensor | None
     ) -> dict[str, Tensor]:
         """[R, k, L, C] to what `channels` takes, [R, k, T, ..]."""
-        return self.model.decode(latent, frames, distribution=distribution)  # type: ignore[no-any-return]
+        raw: dict[str, Tensor] = self.split.decode(latent, frames, distribution=distribution)
+        return raw
 
     def channels(self, raw: Mapping[str, Tensor]) -> dict[str, Tensor]:
         raise NotImplementedError
@@ -113,7 +119,8 @@ class Around(Generic[ModelT]):
         raise NotImplementedError
 
     def loss(self, distribution: Any, latent: Tensor, batch: Batch) -> dict[str, Tensor]:
-        return self.model.base_loss(distribution, latent, batch)  # type: ignore[no-any-return]
+        terms: dict[str, Tensor] = self.split.base_loss(distribution, latent, batch)
+        return terms
 
     def beside(self, fused: Tensor, inside: Tensor | None, seeds: Tensor) -> Any:
         """The distribution of fused rows, ready to be compared with another of the same seeds."""
@@ -156,7 +163,8 @@ class AroundTransVAE(Around[trans_vae.TransVAE]):
     def drawn(self, distribution: Any) -> Tensor:
         mean, log_variance = distribution.mean[:, None], distribution.log_variance[:, None]
         noise = torch.randn(len(mean), 2, mean.shape[-1], device=mean.device, dtype=mean.dtype)
-        return type(distribution)(mean, log_variance).at(noise)[:, :, None]
+        latent: Tensor = type(distribution)(mean, log_variance).at(noise)[:, :, None]
+        return latent
 
 
 class AroundREGNN(Around[regnn.REGNN]):
@@ -190,7 +198,8 @@ class AroundREGNN(Around[regnn.REGNN]):
         rows = fused.unflatten(1, (-1, self.model.config.window)).flatten(0, 1)
         see = Whole(self._inside(emotion, inside))
         made = ea.fused(rows, self._windows(emotion), see, "fused")
-        return made.unflatten(0, (len(fused), -1)).flatten(1, 2)
+        beside: Tensor = made.unflatten(0, (len(fused), -1)).flatten(1, 2)
+        return beside
 
     def refined(
         self, latent: Tensor, emotion: Tensor, inside: Tensor | None, ea: Modules
@@ -243,7 +252,8 @@ class AroundFaceAIS(Around[faceais.FaceAIS]):
 
         def own(x: Tensor, attention: EmotionAttention, name: str) -> Tensor:
             made = attention(self._patches(x), felt, see, name)
-            return made.unflatten(0, (len(x), -1)).flatten(1, 2)[:, : x.shape[1]]
+            beside: Tensor = made.unflatten(0, (len(x), -1)).flatten(1, 2)[:, : x.shape[1]]
+            return beside
 
         return own(face, ea.face, "face"), own(speech, ea.speech, "speech")
 
@@ -265,7 +275,8 @@ class AroundFaceAIS(Around[faceais.FaceAIS]):
         told, there = self._before(emotion, size, ea.nothing)
         rows = fused.unflatten(1, (-1, size)).flatten(0, 1)
         made = ea.fused(rows, told, Whole(there), "fused")
-        return made.unflatten(0, (len(fused), -1)).flatten(1, 2)
+        beside: Tensor = made.unflatten(0, (len(fused), -1)).flatten(1, 2)
+        return beside
 
     def refined(
         self, latent: Tensor, emotion: Tensor, inside: Tensor | None, ea: Modules
@@ -371,7 +382,8 @@ class AroundReactFace(Around[reactface.ReactFace]):
         seen = (frame < begin) & (frame >= begin - self.horizon)
         mask = seen.repeat(draws, 1)[None, None]
         made = ea.latent.asked(latent.flatten(1, 2), torch.cat(told, 1), ea.nothing, mask)
-        return made.unflatten(1, (draws, windows))
+        apart: Tensor = made.unflatten(1, (draws, windows))
+        return apart
 
     def channels(self, raw: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return coefficient_channels(raw["coefficients"])
@@ -424,11 +436,12 @@ def around(model: Any) -> Around[Any]:
     """
     found = _BASES.get(type(model))
     known = ", ".join(sorted(c.__module__.rpartition(".")[2] for c in _BASES))
+    name = model.name
     if not isinstance(model, SplitModel):
         raise InputError(
-            f"{model.name} cannot be a base: it is not split into encoders, fusion, distribution "
+            f"{name} cannot be a base: it is not split into encoders, fusion, distribution "
             f"and decoder (a SplitModel). Bases: {known}."
         )
     if found is None:
-        raise InputError(f"EMC has no adapter for {model.name}. Bases: {known}.")
+        raise InputError(f"EMC has no adapter for {name}. Bases: {known}.")
     return found(model)

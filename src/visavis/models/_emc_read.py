@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -39,9 +40,10 @@ class Told:
     inside: Tensor | None
     """bool [R, T], None where nothing is padded."""
 
-    def map(self, change: object) -> Told:
-        made = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Told(**{n: None if x is None else change(x) for n, x in made.items()})  # type: ignore[operator]
+    def map(self, change: Callable[[Tensor], Tensor]) -> Told:
+        """The same change made to each."""
+        kept: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(self, **{n: change(x) for n, x in kept.items() if x is not None})
 
     def repeat(self, times: int) -> Told:
         """Each row `times` times, one after the other."""

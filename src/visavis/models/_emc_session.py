@@ -60,7 +60,8 @@ class Between:
         rows = motion.view(len(self.emotion), -1, motion.shape[-1])
         made = self.model.ea_fused(rows, self.emotion, self.band, "fused")
         self.memory.update(self.band.kept)
-        return made.reshape(-1, motion.shape[-1])
+        out: Tensor = made.reshape(-1, motion.shape[-1])
+        return out
 
     def drawn(self, lanes: Lanes, noise: Tensor) -> Tensor:
         """S-EA: the frames before each window."""

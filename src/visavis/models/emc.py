@@ -53,6 +53,7 @@ class EMC(ReactionModel[EMCConfig]):
     config_class = EMCConfig
     around: ClassVar[str | None] = "base"
     mark: Tensor
+    base: Any
 
     def __init__(self, config: EMCConfig, base: ReactionModel[Any]) -> None:
         """`base` is the model that `config.base` names, with its weights.
@@ -70,13 +71,14 @@ class EMC(ReactionModel[EMCConfig]):
         if isinstance(self.parts, AroundReactFace):
             self.parts.horizon = config.horizon
         self.head = distilled()
+        faces, voices = int(self.base.d_face), int(self.base.d_speech)
         self.cma_face: Compensation | None = None
         self.cma_speech: Compensation | None = None
         if config.compensation == "cma":
             sizes = (width, config.latent, config.context)
             causal = self.parts.causal
-            self.cma_face = Compensation(base.d_face, base.d_speech, *sizes, causal=causal)
-            self.cma_speech = Compensation(base.d_speech, base.d_face, *sizes, causal=causal)
+            self.cma_face = Compensation(faces, voices, *sizes, causal=causal)
+            self.cma_speech = Compensation(voices, faces, *sizes, causal=causal)
         self.emotions: EmotionMLP | None = None
         if config.attention:
 
@@ -86,7 +88,7 @@ class EMC(ReactionModel[EMCConfig]):
                 )
 
             self.emotions = EmotionMLP(width)
-            self.ea_face, self.ea_speech = attention(base.d_face), attention(base.d_speech)
+            self.ea_face, self.ea_speech = attention(faces), attention(voices)
             self.ea_fused = attention(self.parts.fused_width)
             self.ea_latent = attention(self.parts.latent_width, alone=self.parts.alone)
         self.register_buffer("mark", _mark_of(base))

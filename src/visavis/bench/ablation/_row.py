@@ -90,7 +90,7 @@ def changed(model: ReactionModel[Any], changes: Sequence[str]) -> ReactionModel[
     except ValidationError as error:
         known = cls.config_class.__dataclass_fields__
         raise InputError(f"at_test of {model.name}: {explain(error, known)}") from error
-    again = recipes.anew(model, config)
+    again: ReactionModel[Any] = recipes.anew(model, config)
     try:
         again.load_state_dict(model.state_dict())
     except RuntimeError as error:
