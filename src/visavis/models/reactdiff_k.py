@@ -30,7 +30,7 @@ from visavis.features.attributes import attributes_from_coefficients
 from visavis.models._appropriate_loss import mean_terms, one_of, real
 from visavis.models._base import STRICT, ReactionConfig, ReactionModel
 from visavis.models._reactdiff_k_losses import kinematic_rows, velocity_rows
-from visavis.models._reactdiff_k_memory import SpeakerMemory
+from visavis.models._reactdiff_k_memory import REACH, SpeakerMemory
 from visavis.models._reactdiff_k_network import Prepared, WindowUNet
 from visavis.models._session import Conversation, WindowSession
 from visavis.nn.diffusion import edm_denoiser, edm_loss, v_diffusion_sigmas
@@ -67,9 +67,11 @@ class ReactdiffKConfig(ReactionConfig):
     """Ours: frames over which noise is alike, in training and sampling; 0 is white noise, of which
     layers that see a frame at a time leave a trembling."""
     memory: int = Field(default=0, ge=0)
-    """Ours: width of a recurrent layer that hears the speaker from the beginning, frame by frame
+    """Ours: width of causal convolutions over the speaker's last two seconds, laid frame by frame
     beside the noisy frames. 0: the window alone, as published, in which what is reacted to is over
     already."""
+    blend: int = Field(default=0, ge=0)
+    """Ours: frames over which a window lets go of the last frame before it, where it begins."""
     objective: Literal["paper", "appropriate"] = "paper"
     """"appropriate", ours: any appropriate listener, and what pure noise becomes beside all."""
     agreement_weight: float = Field(default=1.2, ge=0)
@@ -155,14 +157,15 @@ class ReactdiffK(ReactionModel[ReactdiffKConfig]):
         return sound, face, speaker.inside()
 
     def remembered(
-        self, sound: Tensor, face: Tensor, state: Tensor
+        self, sound: Tensor, face: Tensor, before: Tensor
     ) -> tuple[Tensor | None, Tensor]:
-        """What the memory says beside each frame, [B, T, C] or None, and its state [B, memory]."""
+        """What the memory says beside each frame, [B, T, C] or None, and the frames to keep for
+        what comes then; `before` are those kept so far, [B, REACH, E]."""
         if self.memory is None:
-            return None, state
-        beside: Tensor
-        beside, state = self.memory(sound, face, state)
-        return beside, state
+            return None, before
+        heard = torch.cat([sound, face], dim=-1)
+        beside: Tensor = self.memory(heard, before)
+        return beside, torch.cat([before, heard], dim=1)[:, heard.shape[1] :]
 
     def to_data(self, coefficients: Tensor) -> Tensor:
         """Coefficients to what EDM denoises, of deviation `sigma_data`."""
@@ -214,17 +217,28 @@ class ReactdiffK(ReactionModel[ReactdiffKConfig]):
         sigmas = karras_sigmas(count, low=config.sigma_min, high=config.sigma_max)
         start = config.temperature * noise("start", window, 1)
         if config.solver == "heun":
-            return edm_heun(denoise, start, sigmas)
-        stirred = on_the_way if config.solver == "sde" else None
-        return edm_dpm_solver(denoise, start, sigmas, noise=stirred)
+            made = edm_heun(denoise, start, sigmas)
+        else:
+            stirred = on_the_way if config.solver == "sde" else None
+            made = edm_dpm_solver(denoise, start, sigmas, noise=stirred)
+        return self._let_go(made, past)
+
+    def _let_go(self, made: Tensor, past: Tensor) -> Tensor:
+        """A window [B, K, t, 58] that begins in the last frame before it, [B, K, 58]."""
+        if not self.config.blend:
+            return made
+        place = torch.arange(1, made.shape[2] + 1, device=made.device, dtype=made.dtype)
+        held = (1 - place / (self.config.blend + 1)).clamp(min=0)
+        return made + held[:, None] * (past - made[:, :, 0])[:, :, None]
 
     def start(self, clips: int, samples: int) -> Tensor:
         """The own last frame before the first: the average listener, [B, K, 58]."""
         return self.listener_scale.mean.new_zeros(clips, samples, COEFFICIENTS)
 
     def nothing_heard(self, clips: int) -> Tensor:
-        """The memory before the first frame, [B, memory]."""
-        return self.listener_scale.mean.new_zeros(clips, self.config.memory)
+        """What was kept before the first frame: average ones, [B, REACH, E]."""
+        width = len(self.sound_scale.mean) + COEFFICIENTS
+        return self.sound_scale.mean.new_zeros(clips, REACH if self.memory else 0, width)
 
     def channels(self, x: Tensor) -> dict[str, Tensor]:
         """Data [..., 58] as named channels."""
@@ -347,7 +361,7 @@ class KState(NamedTuple):
     past: Tensor
     """Own last frame, [K, 58]."""
     heard: Tensor
-    """[memory]"""
+    """The speaker's last frames for the memory, [REACH, E]."""
 
 
 class ReactdiffKSession(WindowSession[KState]):
