@@ -30,7 +30,7 @@ from visavis.features.attributes import attributes_from_coefficients
 from visavis.models._appropriate_loss import mean_terms, one_of, real
 from visavis.models._base import STRICT, ReactionConfig, ReactionModel
 from visavis.models._reactdiff_k_losses import kinematic_rows, velocity_rows
-from visavis.models._reactdiff_k_memory import REACH, SpeakerMemory
+from visavis.models._reactdiff_k_memory import SpeakerMemory
 from visavis.models._reactdiff_k_network import Prepared, WindowUNet
 from visavis.models._session import Conversation, WindowSession
 from visavis.nn.diffusion import edm_denoiser, edm_loss, v_diffusion_sigmas
@@ -67,7 +67,7 @@ class ReactdiffKConfig(ReactionConfig):
     """Ours: frames over which noise is alike, in training and sampling; 0 is white noise, of which
     layers that see a frame at a time leave a trembling."""
     memory: int = Field(default=0, ge=0)
-    """Ours: width of causal convolutions over the speaker's last two seconds, laid frame by frame
+    """Ours: width of a recurrent layer that hears the speaker from the beginning, frame by frame
     beside the noisy frames. 0: the window alone, as published, in which what is reacted to is over
     already."""
     blend: int = Field(default=0, ge=0)
@@ -157,15 +157,14 @@ class ReactdiffK(ReactionModel[ReactdiffKConfig]):
         return sound, face, speaker.inside()
 
     def remembered(
-        self, sound: Tensor, face: Tensor, before: Tensor
+        self, sound: Tensor, face: Tensor, state: Tensor
     ) -> tuple[Tensor | None, Tensor]:
-        """What the memory says beside each frame, [B, T, C] or None, and the frames to keep for
-        what comes then; `before` are those kept so far, [B, REACH, E]."""
+        """What the memory says beside each frame, [B, T, C] or None, and its state [B, memory]."""
         if self.memory is None:
-            return None, before
-        heard = torch.cat([sound, face], dim=-1)
-        beside: Tensor = self.memory(heard, before)
-        return beside, torch.cat([before, heard], dim=1)[:, heard.shape[1] :]
+            return None, state
+        beside: Tensor
+        beside, state = self.memory(sound, face, state)
+        return beside, state
 
     def to_data(self, coefficients: Tensor) -> Tensor:
         """Coefficients to what EDM denoises, of deviation `sigma_data`."""
@@ -236,9 +235,8 @@ class ReactdiffK(ReactionModel[ReactdiffKConfig]):
         return self.listener_scale.mean.new_zeros(clips, samples, COEFFICIENTS)
 
     def nothing_heard(self, clips: int) -> Tensor:
-        """What was kept before the first frame: average ones, [B, REACH, E]."""
-        width = len(self.sound_scale.mean) + COEFFICIENTS
-        return self.sound_scale.mean.new_zeros(clips, REACH if self.memory else 0, width)
+        """The memory before the first frame, [B, memory]."""
+        return self.listener_scale.mean.new_zeros(clips, self.config.memory)
 
     def channels(self, x: Tensor) -> dict[str, Tensor]:
         """Data [..., 58] as named channels."""
@@ -361,7 +359,7 @@ class KState(NamedTuple):
     past: Tensor
     """Own last frame, [K, 58]."""
     heard: Tensor
-    """The speaker's last frames for the memory, [REACH, E]."""
+    """[memory]"""
 
 
 class ReactdiffKSession(WindowSession[KState]):
