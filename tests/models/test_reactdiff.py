@@ -158,7 +158,7 @@ def test_normalising_maps_what_was_fitted_into_one_and_back() -> None:
     # the released map, without its brackets, gives -1, 3, 9 here
     torch.testing.assert_close(scale(rows)[:, 0], torch.tensor([-1.0, -0.2, 1.0]))
     assert torch.equal(scale(rows)[:, 1], torch.zeros(3))  # what does not vary is only centred
-    for kind in ("range", "moments"):
+    for kind in ("range", "moments", "shared"):
         other, x = LatentScale(8, kind), torch.randn(500, 8) * 3 + 1  # type: ignore[arg-type]
         statistics = LatentStatistics(8)
         for piece in x.split(70):
@@ -168,8 +168,11 @@ def test_normalising_maps_what_was_fitted_into_one_and_back() -> None:
         ends = other(x).abs().amax(0)
         if kind == "range":
             torch.testing.assert_close(ends, torch.ones(8), **CLOSE)
-        else:
+        elif kind == "moments":
             torch.testing.assert_close(other(x).std(0, correction=0), torch.ones(8), **CLOSE)
+        else:
+            assert len(set(other.spread.tolist())) == 1
+            assert float(other(x).var(0, correction=0).mean()) == pytest.approx(1.0, abs=1e-4)
 
 
 def test_the_statistics_are_learnt_before_the_second_stage_and_saved(tmp_path: Path) -> None:
@@ -435,6 +438,56 @@ def test_each_stage_trains_its_own_part(objective: str) -> None:
     assert reached <= theirs
 
 
+@pytest.mark.parametrize("seams", ["blend", "past"])
+@pytest.mark.parametrize("prediction", ["x0", "flow"])
+def test_what_sampling_begins_with_is_held_to_all_listeners(seams: str, prediction: str) -> None:
+    diffusion = {"overlap": 10, "seams": seams, "prediction": prediction}
+    diffusion |= {"sampler": "flow_euler"} if prediction == "flow" else {}
+    settings = {"objective": "appropriate", "denoiser": LIVELY, "diffusion": diffusion}
+    data = batch(2, 60, lengths=[60, 33])
+    plain, held = made(**settings), made(begun_weight=0.5, **settings)
+    begun = {f"begun/{n}" for n in ("agreement", "attributes", "coefficients")}
+    assert set(plain.objectives("diffusion")[0].loss(data)) == {"diffusion"}
+    terms = held.objectives("diffusion")[0].loss(data)
+    assert set(terms) == {"diffusion"} | begun
+    sum((terms[n] for n in begun), torch.zeros(())).backward()
+    assert held.denoiser is not None
+    assert all(float(p.grad.abs().sum()) > 0 for p in held.denoiser.flat.parameters())
+
+
+def test_noisy_latents_cost_more_and_large_ones_are_held_small() -> None:
+    data = batch(2, 60)
+    clean, noisy, held = made(), made(latent_noise=3.0), made(kl_weight=2.0)
+    terms, blurred, small = (
+        m.objectives("transformer")[0].loss(data) for m in (clean, noisy, held)
+    )
+    assert not torch.equal(blurred["listener/attributes"], terms["listener/attributes"])
+    both = [
+        held.encode(person, None, speaking=speaking)
+        for person, speaking in ((data.listener, False), (data.speaker, True))
+    ]
+    torch.testing.assert_close(small["kl"], torch.cat(both).square().mean())
+    assert "kl" not in terms
+
+
+def test_smooth_noise_goes_on_from_hop_to_hop() -> None:
+    model = made(diffusion={"overlap": 10, "smooth_noise": 3.0})
+    seeds = torch.arange(200)
+    one, two = (model.noise(seeds, 1, i)("start") for i in (0, 1))
+    across = float((one[:, -1] * two[:, 0]).mean())
+    within = float((two[:, 0] * two[:, 1]).mean())
+    assert within > 0.9
+    assert across == pytest.approx(within, abs=0.05)
+    torch.testing.assert_close(model.noise(seeds[5:6], 1, 1)("start")[0], two[5], **CLOSE)
+
+
+def test_without_temperature_all_reactions_are_one() -> None:
+    warm = made(denoiser=LIVELY, diffusion={"prediction": "x0"})
+    cold = made(denoiser=LIVELY, diffusion={"prediction": "x0", "temperature": 0.0})
+    spread = [float(m.generate(person(60), 3)["va"].std(0).max()) for m in (warm, cold)]
+    assert spread[1] < 1e-6 < 1e-4 < spread[0]
+
+
 def test_padding_costs_nothing() -> None:
     model = made(guess=True, objective="appropriate", transformer={"dropout": 0.0})
     data = batch(2, 60, lengths=[60, 33])
@@ -480,6 +533,8 @@ def test_the_autoencoder_learns_its_listener() -> None:
         ("model.diffusion.seam=past", "seam"),
         ("model.transformer.width=30", "multiple of heads"),
         ("model.online=true", "seams"),
+        ("model.diffusion.smooth_noise=12", "reaches back 48 frames"),
+        ("model.diffusion.prediction=epsilon", "begun_weight"),
     ],
 )
 def test_settings_that_do_not_fit_are_named(change: str, message: str) -> None:

@@ -97,9 +97,13 @@ def test_every_noise_level_is_another_condition() -> None:
         assert float((one - other).abs().max()) > 1e-4
 
 
+OURS = {"memory": 12, "smooth_noise": 1.5, "blend": 4, "temperature": 0.7}
+
+
+@pytest.mark.parametrize("settings", [{}, OURS], ids=["published", "ours"])
 @pytest.mark.parametrize("solver", ["sde", "ode", "heun"])
-def test_every_solver_streams_as_the_whole_clip(solver: str) -> None:
-    model = made(solver=solver)
+def test_every_solver_streams_as_the_whole_clip(solver: str, settings: dict[str, Any]) -> None:
+    model = made(solver=solver, **settings)
     speaker = person(20)
     session = model.session(2)
     lane = session.open(seed=3)
@@ -108,6 +112,36 @@ def test_every_solver_streams_as_the_whole_clip(solver: str) -> None:
     whole = packed(model.generate(speaker, 2, seeds=3))
     torch.testing.assert_close(packed(Behaviour.cat(parts)), whole, atol=1e-5, rtol=1e-4)
     assert session.latency == 5
+
+
+def test_with_a_memory_a_window_knows_what_was_heard_before_it() -> None:
+    model, one, two = made(memory=12), person(24, seed=1), person(24, seed=2)
+    changed = Behaviour.cat([two.window(0, 6), one.window(6, 24)])
+    own = torch.zeros(1, 2, 58)
+    beside = []
+    for speaker in (one, changed):
+        sound, face, _ = model.heard(speaker.unsqueeze())
+        beside.append(model.remembered(sound, face, model.nothing_heard(1))[0])
+    assert beside[0] is not None and beside[1] is not None
+    later = (beside[0] - beside[1])[:, 6:].abs()
+    assert float(later[:, 0].max().detach()) > 1e-4
+    assert model.nothing_heard(1).shape == (1, 12)
+    assert made().remembered(own, own, made().nothing_heard(1))[0] is None
+
+
+def test_a_window_begins_in_the_last_frame_before_it() -> None:
+    speaker = person(18)
+    jumps = []
+    for blend in (0, 5):
+        moved = packed(made(blend=blend).generate(speaker, 3)).diff(dim=1).abs().mean((0, 2))
+        jumps.append(float(moved[5::6].mean()))
+    assert jumps[1] < 0.5 * jumps[0]
+
+
+def test_all_appropriate_listeners_may_be_learned_from() -> None:
+    terms = made(objective="appropriate", agreement_weight=3.0).loss(batch(2, 24))
+    assert {"guess/agreement", "guess/attributes", "guess/coefficients"} <= set(terms)
+    assert not any(n.startswith("guess") for n in made().loss(batch(2, 24)))
 
 
 def test_data_have_the_deviation_that_edm_is_told() -> None:
@@ -205,6 +239,7 @@ def test_velocity_costs_pose_that_moves_otherwise() -> None:
         ({"depths": (1,)}, "as many"),
         ({"widths": (10, 32)}, "multiples of head"),
         ({"sigma_min": 90.0}, "sigma_min"),
+        ({"smooth_noise": 2.0}, "reaches back 8"),
     ],
 )
 def test_settings_that_do_not_fit_are_named(settings: dict[str, Any], message: str) -> None:
