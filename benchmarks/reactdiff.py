@@ -6,7 +6,7 @@ One thread, random weights, default features, CPU seconds.
 
 1. At the compact recipe's widths: the published way (one sample a pass, the speaker encoded anew
    each time, 20 steps) beside ours with the same weights and steps (one encoding, all samples
-   together), and the compact recipe as it is (5 steps, overlapping windows).
+   together), and the compact recipe as it is (4 steps, overlapping windows).
 2. With --published: one evaluation of the denoiser at the released size (404 M parameters, 1.6 GB)
    on a number of windows, beside matrix products of as many counted operations in the same
    process; and from it what the published way takes for ten reactions: 20 steps x 150 windows. The
@@ -34,6 +34,10 @@ from visavis.nn.unet1d import UNet1d
 FRAMES, SAMPLES, STEPS, SPECIFIED = 750, 10, 20, 1365.0
 PLAIN = (
     "model.guess=false",
+    "model.begun_weight=0",
+    "model.denoiser.layout=frames_as_channels",
+    "model.diffusion.smooth_noise=0",
+    "model.diffusion.temperature=1",
     "model.transformer.positions=off",
     "model.transformer.activations=false",
     "model.diffusion.overlap=0",

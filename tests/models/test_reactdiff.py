@@ -16,6 +16,8 @@ from visavis import pretrained, recipes
 from visavis.behaviour import Behaviour
 from visavis.channels import Layout
 from visavis.errors import InputError, MissingChannel, OfflineOnly
+from visavis.models._reactdiff_config import DiffusionSpec
+from visavis.models._reactdiff_distil import followed
 from visavis.models._reactdiff_inputs import PUBLISHED
 from visavis.models._reactdiff_latent import (
     LatentScale,
@@ -24,6 +26,7 @@ from visavis.models._reactdiff_latent import (
     blended,
     windows,
 )
+from visavis.models._reactdiff_losses import Windows
 from visavis.models._reactdiff_mmt import as_channels
 from visavis.models._reactdiff_online import advance, begin
 from visavis.models._reactdiff_sampling import levels, sample
@@ -488,6 +491,61 @@ def test_without_temperature_all_reactions_are_one() -> None:
     assert spread[1] < 1e-6 < 1e-4 < spread[0]
 
 
+def test_a_distilled_denoiser_samples_in_few_steps_and_the_first_one_in_many() -> None:
+    model = made(denoiser=LIVELY, diffusion={"prediction": "x0", "distilled": True})
+    assert model.student is not None
+
+    def drawn(taken: int) -> Tensor:
+        return model.sampled(sampler="ddim", taken=taken).generate(person(60), 2)["va"]
+
+    few, many = drawn(4), drawn(5)
+    with torch.no_grad():
+        for parameter in model.student.parameters():
+            parameter.add_(0.1)
+    assert float((drawn(4) - few).abs().max()) > 1e-4
+    assert torch.equal(drawn(5), many)
+    model.prepare("distil", [])
+    torch.testing.assert_close(drawn(4), few, **CLOSE)
+
+
+@pytest.mark.parametrize("seams", ["blend", "past"])
+def test_the_student_alone_learns_where_the_teacher_ends(seams: str) -> None:
+    diffusion = {"prediction": "x0", "error": "mse", "distilled": True, "seams": seams}
+    model = made(denoiser=LIVELY, diffusion={**diffusion, "overlap": 10})
+    (objective,) = model.objectives("distil")
+    assert model.student is not None
+    assert {id(p) for p in objective.parameters} == {id(p) for p in model.student.parameters()}
+    optimizer, history = torch.optim.Adam(objective.parameters, lr=3e-3), []
+    data = batch(2, 60, lengths=[60, 33])
+    for _ in range(40):
+        torch.manual_seed(1)
+        (loss,) = objective.loss(data).values()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        history.append(float(loss.detach()))
+    assert history[-1] < 0.5 * history[0]
+    others = (p for n, p in model.named_parameters() if not n.startswith("student"))
+    assert all(p.grad is None for p in others)
+
+
+def test_the_teacher_ends_where_sampling_ends() -> None:
+    """A clip of one window: what is taught is what 20 steps of the model itself draw."""
+    diffusion = {"prediction": "x0", "smooth_noise": 2.0, "distilled": True, "temperature": 0.6}
+    model = made(denoiser=LIVELY, diffusion=diffusion)
+    assert model.denoiser is not None
+    spec, seeds = model.config.diffusion, torch.tensor([3])
+    shown = torch.randn(1, 50, 8)
+    nothing, seen = torch.zeros(1, 50, 8), torch.ones(1, 50, dtype=torch.bool)
+    noise = spec.temperature * model.noise(seeds, 1, 0)("start")
+    end = followed(model.denoiser, spec, Windows(nothing, seen, shown, None), noise)
+    with torch.no_grad():
+        drawn = model.sampled(sampler="ddim", taken=20).latents_blended(
+            shown, None, seeds, 1, torch.tensor([50])
+        )
+    torch.testing.assert_close(end, drawn, **CLOSE)
+
+
 def test_padding_costs_nothing() -> None:
     model = made(guess=True, objective="appropriate", transformer={"dropout": 0.0})
     data = batch(2, 60, lengths=[60, 33])
@@ -541,3 +599,8 @@ def test_settings_that_do_not_fit_are_named(change: str, message: str) -> None:
     base = ["model.transformer.latent=8", "model.diffusion.overlap=10"]
     with pytest.raises(InputError, match=message):
         recipes.build(recipes.read("reactdiff", changes=[*base, change]))
+
+
+def test_only_a_prediction_of_clean_latents_is_distilled() -> None:
+    with pytest.raises(ValueError, match="distilled teaches"):
+        DiffusionSpec(distilled=True)

@@ -20,6 +20,10 @@ SAMPLERS = {
 """Sampler -> whether it steps through a discrete schedule or along a flow."""
 
 
+FEW = 4
+"""Steps up to which a distilled denoiser samples."""
+
+
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class TransformerSpec:
     """The Multi-Modality Transformer (paper, section 3.3); released sizes."""
@@ -102,6 +106,9 @@ class DiffusionSpec:
     """Ours: frames over which noise is alike, in training and sampling; 0 is white noise."""
     temperature: float = Field(default=1.0, ge=0)
     """Ours: of the noise that sampling begins with."""
+    distilled: bool = False
+    """Ours: a second denoiser, taught in the stage "distil" what the first comes to in 20 steps;
+    sampling in at most `FEW` takes it."""
     guidance: float = Field(default=1.0, ge=0)
     """Classifier-free; 1 is none."""
     condition_dropout: float = Field(default=0.0, ge=0, lt=1)
@@ -131,6 +138,11 @@ class DiffusionSpec:
             raise ValueError(
                 f'diffusion.prediction = "{self.prediction}" is sampled by '
                 f'{", ".join(fitting)}, not by "{self.sampler}"'
+            )
+        if self.distilled and self.prediction != "x0":
+            raise ValueError(
+                "diffusion.distilled teaches a prediction of x0, and diffusion.prediction is "
+                f'"{self.prediction}"'
             )
         if self.guidance != 1 and not self.condition_dropout:
             raise ValueError(

@@ -31,8 +31,9 @@ from visavis.errors import InputError
 from visavis.models._appropriate_loss import real
 from visavis.models._base import Objective, ReactionModel
 from visavis.models._reactdiff_attention import whole_clip
-from visavis.models._reactdiff_config import ReactDiffConfig
+from visavis.models._reactdiff_config import FEW, ReactDiffConfig
 from visavis.models._reactdiff_denoiser import Condition, WindowDenoiser
+from visavis.models._reactdiff_distil import distil_terms
 from visavis.models._reactdiff_inputs import Inputs
 from visavis.models._reactdiff_latent import (
     LatentScale,
@@ -83,12 +84,16 @@ class ReactDiff(ReactionModel[ReactDiffConfig]):
         self.decoder = Decoder(spec)
         self.turn = perceptron(spec.latent, 2 * spec.latent, spec.latent) if config.guess else None
         self.denoiser: WindowDenoiser | None = None
+        self.student: WindowDenoiser | None = None
+        """What samples in few steps, if there is one."""
         if config.diffusion.enabled:
             self.scale = LatentScale(spec.latent, config.diffusion.scale)
             self.speaker_scale = LatentScale(spec.latent, config.diffusion.scale)
             self.denoiser = WindowDenoiser(
                 config.denoiser, config.diffusion, spec.latent, guess=config.guess
             )
+            if config.diffusion.distilled:
+                self.student = copy.deepcopy(self.denoiser)
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -166,7 +171,8 @@ class ReactDiff(ReactionModel[ReactDiffConfig]):
 
         Rows are ordered as `shown` [N, w, d], each `samples` times in a row.
         """
-        network = self.denoiser
+        few = self.student is not None and self.config.diffusion.taken <= FEW
+        network = self.student if few else self.denoiser
         assert network is not None
         condition = Condition(network.vector(shown), guess).repeat(samples)
         edits = self._edits_of(len(condition.vector))
@@ -326,7 +332,10 @@ class ReactDiff(ReactionModel[ReactDiffConfig]):
             self.decoder.mean_face.copy_(listener.mean)
 
     def prepare(self, stage: str, batches: Iterable[Batch]) -> None:
-        """Before "diffusion": the statistics of both partners' latents, over the first clips."""
+        """Before "diffusion": the statistics of both partners' latents, over the first clips.
+        Before "distil": the student begins as the teacher."""
+        if stage == "distil" and self.student is not None and self.denoiser is not None:
+            self.student.load_state_dict(self.denoiser.state_dict())
         if stage != "diffusion" or self.denoiser is None:
             return
         latent = self.config.transformer.latent
@@ -345,29 +354,34 @@ class ReactDiff(ReactionModel[ReactDiffConfig]):
         told.write_to(self.speaker_scale)
 
     def objectives(self, stage: str = "main") -> tuple[Objective, ...]:
-        """ "transformer", then "diffusion" with the transformer frozen; "main" is both at once."""
-        diffuser = () if self.denoiser is None else tuple(self.denoiser.parameters())
-        own = {id(p) for p in diffuser}
+        """ "transformer"; then "diffusion", with the transformer frozen; then, where few steps are
+        to be learnt, "distil", with all else frozen. "main" is all at once."""
+        apart = {
+            "diffusion": (self.denoiser, lambda b: diffusion_terms(self, b)),
+            "distil": (self.student, self._distil),
+        }
+        own = {id(p) for part, _ in apart.values() if part is not None for p in part.parameters()}
         rest = tuple(p for p in self.parameters() if id(p) not in own)
-        found = []
-        if stage != "diffusion":
-            found.append(
-                Objective(
-                    "transformer", rest, lambda b: transformer_terms(self, b), torch.optim.AdamW
-                )
-            )
-        if stage != "transformer" and diffuser:
-            found.append(
-                Objective(
-                    "diffusion", diffuser, lambda b: diffusion_terms(self, b), torch.optim.AdamW
-                )
-            )
-        return tuple(found)
+        adam = torch.optim.AdamW
+        found = {"transformer": Objective("transformer", rest, self._transform, adam)}
+        for name, (part, loss) in apart.items():
+            if part is not None:
+                found[name] = Objective(name, tuple(part.parameters()), loss, adam)
+        return tuple(o for name, o in found.items() if stage in (name, "main"))
+
+    def _transform(self, batch: Batch) -> Mapping[str, Tensor]:
+        return transformer_terms(self, batch)
+
+    def _distil(self, batch: Batch) -> Mapping[str, Tensor]:
+        assert self.denoiser is not None and self.student is not None
+        return distil_terms(self, self.denoiser, self.student, batch)
 
     def loss(self, batch: Batch) -> Mapping[str, Tensor]:
-        """The terms of both stages."""
+        """The terms of all stages."""
         terms = transformer_terms(self, batch)
-        return terms if self.denoiser is None else terms | diffusion_terms(self, batch)
+        if self.denoiser is not None:
+            terms = terms | diffusion_terms(self, batch)
+        return terms if self.student is None else terms | dict(self._distil(batch))
 
 
 def _repeated(x: Tensor, samples: int) -> Tensor:
