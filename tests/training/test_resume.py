@@ -169,6 +169,20 @@ def test_what_changes_no_number_may_change(tmp_path: Path) -> None:
     go(Toy(), plan(), tmp_path, resume=True, recipe=other)
 
 
+def test_settings_that_sampling_alone_reads_may_change(tmp_path: Path) -> None:
+    before = {**RECIPE, "settings": {"temperature": 1.0, "width": 8}}
+    Run(tmp_path, before).keeper.save(1, {"recipe": before})
+
+    def taken_up(**settings: float) -> None:
+        now = {**before, "settings": {**before["settings"], **settings}}
+        run = Run(tmp_path, now, resume=True, free=("settings.temperature:",))
+        assert run.begin(Log(tmp_path)) is not None
+
+    taken_up(temperature=0.5)
+    with pytest.raises(InputError, match=r"settings\.width: 8, now 9"):
+        taken_up(temperature=0.5, width=9)
+
+
 def test_weights_of_another_shape_are_refused(tmp_path: Path) -> None:
     go(tiny(), plan(), tmp_path)
     with pytest.raises(InputError, match="does not fit trans_vae"):

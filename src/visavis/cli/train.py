@@ -146,7 +146,12 @@ class Job:
         if options.bundle and not options.resume and fabric.is_global_zero:
             shutil.rmtree(self.folder, ignore_errors=True)  # ours, and about to be made again
         ready(self.folder)
-        run = Run(self.folder, record.recipe_json(recipe), resume=options.resume)
+        run = Run(
+            self.folder,
+            record.recipe_json(recipe),
+            resume=options.resume,
+            free=tuple(f"settings.{name}:" for name in self.model.sampled_with),
+        )
         if fabric.is_global_zero:
             run.keeper.clean()
         training, draw, validate = self._data()

@@ -145,6 +145,8 @@ class ReactionModel(nn.Module, ABC, Generic[ConfigT]):
     """Whether the K reactions differ."""
     inert: tuple[str, ...] = ()
     """Prefixes of parameters that the published architecture has and no loss can move."""
+    sampled_with: tuple[str, ...] = ()
+    """Settings that sampling alone reads: a trained run may be taken up again with others."""
     personal: ClassVar[bool] = False
     """Whether it takes a persona."""
     around: ClassVar[str | None] = None

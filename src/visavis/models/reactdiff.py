@@ -70,6 +70,7 @@ class ReactDiff(ReactionModel[ReactDiffConfig]):
     """See the module's text."""
 
     config_class = ReactDiffConfig
+    sampled_with = ("diffusion.guidance", "diffusion.sampler", "diffusion.taken")
     edits: Mapping[str, Shift] = {}
     """Shifts of maps, a clip each; `reactdiff_lrs` answers with a copy of itself that has some."""
 
@@ -83,6 +84,8 @@ class ReactDiff(ReactionModel[ReactDiffConfig]):
         )
         self.decoder = Decoder(spec)
         self.turn = perceptron(spec.latent, 2 * spec.latent, spec.latent) if config.guess else None
+        if not config.diffusion.distilled:  # a student learns for its temperature
+            self.sampled_with = (*type(self).sampled_with, "diffusion.temperature")
         self.denoiser: WindowDenoiser | None = None
         self.student: WindowDenoiser | None = None
         """What samples in few steps, if there is one."""

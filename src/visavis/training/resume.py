@@ -43,12 +43,19 @@ class Run:
         folder: holds `checkpoints/`; made when the first is written.
         recipe: the resolved recipe as JSON; a run goes on only with its own.
         resume: go on from the newest checkpoint.
+        free: what else the recipe of a resumed run may say otherwise, as dotted keys.
     """
 
     def __init__(
-        self, folder: str | Path, recipe: Mapping[str, Any], *, resume: bool = False
+        self,
+        folder: str | Path,
+        recipe: Mapping[str, Any],
+        *,
+        resume: bool = False,
+        free: tuple[str, ...] = (),
     ) -> None:
         self.folder, self.recipe, self.resume = Path(folder), dict(recipe), resume
+        self.free = (*_FREE, *free)
         self.keeper = Keeper(folder)
 
     def begin(self, log: Log) -> Tree | None:
@@ -79,7 +86,7 @@ class Run:
                 f"{self.folder} holds a run of {before['name']!r} (model {before['model']!r}), not "
                 f"of {now['name']!r} (model {now['model']!r}); choose another --out."
             )
-        different = [c for c in changes(before, now) if not c.startswith(_FREE)]
+        different = [c for c in changes(before, now) if not c.startswith(self.free)]
         if different:
             raise InputError(
                 f"the recipe has changed since {self.folder} began: {'; '.join(different)}. "
