@@ -169,7 +169,7 @@ def test_what_changes_no_number_may_change(tmp_path: Path) -> None:
     go(Toy(), plan(), tmp_path, resume=True, recipe=other)
 
 
-def test_settings_that_sampling_alone_reads_may_change(tmp_path: Path) -> None:
+def test_settings_that_sampling_alone_reads_may_change_and_stages_without_steps(tmp_path: Path) -> None:
     before = {**RECIPE, "settings": {"temperature": 1.0, "width": 8}}
     Run(tmp_path, before).keeper.save(1, {"recipe": before})
 
@@ -179,6 +179,8 @@ def test_settings_that_sampling_alone_reads_may_change(tmp_path: Path) -> None:
         assert run.begin(Log(tmp_path)) is not None
 
     taken_up(temperature=0.5)
+    idle = {"stages": [{"name": "later", "training": {"steps": 0}}]}
+    Run(tmp_path, before | idle, resume=True).begin(Log(tmp_path))
     with pytest.raises(InputError, match=r"settings\.width: 8, now 9"):
         taken_up(temperature=0.5, width=9)
 

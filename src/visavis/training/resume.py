@@ -86,7 +86,7 @@ class Run:
                 f"{self.folder} holds a run of {before['name']!r} (model {before['model']!r}), not "
                 f"of {now['name']!r} (model {now['model']!r}); choose another --out."
             )
-        different = [c for c in changes(before, now) if not c.startswith(self.free)]
+        different = [c for c in changes(_stepped(before), _stepped(now)) if not c.startswith(self.free)]
         if different:
             raise InputError(
                 f"the recipe has changed since {self.folder} began: {'; '.join(different)}. "
@@ -170,6 +170,12 @@ class Run:
     def failed(self, batch: Batch, step: int) -> Path:
         """Keep the batch of a failure, for `training.faults.load_batch`."""
         return save_batch(batch, self.folder / "failed" / f"step-{step:08d}")
+
+
+def _stepped(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe without the stages that take no step."""
+    stages = recipe.get("stages", ())
+    return {**recipe, "stages": [s for s in stages if s["training"]["steps"]]}
 
 
 def _tree(
