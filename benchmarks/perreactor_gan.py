@@ -118,7 +118,10 @@ def main() -> None:
     start.fit(Once(training))
     played(start, first, training)
     print(f"begun with: {scores(start, held)}", flush=True)
-    kept = {n: x for n, x in start.state_dict().items() if not n.startswith(("realism", "suits"))}
+    critics = ("realism", "suits")  # begun anew, but for the statistics of what they see
+    kept = {
+        n: x for n, x in start.state_dict().items() if ".scale." in n or not n.startswith(critics)
+    }
     weights = (
         f"model.realism_weight={given.weight}",
         f"model.appropriateness_weight={given.weight}",

@@ -143,3 +143,14 @@ def test_it_is_refused_online_and_wants_a_history() -> None:
         recipes.new_model("reactdiff_lrs", {**online, **STYLE})
     with pytest.raises(InputError, match="history alone"):
         made().persona(None, torch.full((5,), 0.5))
+
+
+def test_the_recipe_has_reactdiff_s_settings_so_that_it_can_begin_with_its_weights() -> None:
+    base, shifted = recipes.read("reactdiff"), recipes.read("reactdiff_lrs")
+    assert shifted.begin == "reactdiff"
+    assert {n: x for n, x in shifted.settings.items() if n in base.settings} == base.settings
+    for preset in (None, "laptop"):
+        model = recipes.build(recipes.read("reactdiff_lrs", preset=preset))
+        given = recipes.build(recipes.read("reactdiff", preset=preset)).state_dict()
+        own = model.state_dict()
+        assert all(own[n].shape == x.shape for n, x in given.items())
