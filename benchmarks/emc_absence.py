@@ -10,7 +10,7 @@ lost. Recovery: time after the return in which the distance to that conversation
 to a tenth of what it was at the return.
 
 Spread: mean squared distance of two samples' attributes, over that of the same clip with nothing
-lost; agreement: the best CCC with an appropriate listener, averaged (FRCorr's, here of few clips).
+lost, averaged over clips; agreement: each sample's best CCC with an appropriate listener, averaged.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def spread(model: ReactionModel[object], corpus: SimulatedDyads, clips: int, sam
         "face": lambda i, p: p.drop("face"),
         "both": lambda i, p: p.drop("face", "speech"),
     }
-    first = None
+    first: np.ndarray | None = None
     for name, lose in ways.items():
         distances, agreements = [], []
         for i in range(clips):
@@ -100,12 +100,11 @@ def spread(model: ReactionModel[object], corpus: SimulatedDyads, clips: int, sam
             distances.append(float(apart.sum() / (samples * (samples - 1)) / made[0].numel()))
             real = torch.stack([corpus.listener(x).pack("attributes") for x in dyad.appropriate])
             agreements.append(agreement(made, real))
-        mean = float(np.mean(distances))
-        first = mean if first is None else first
+        first = np.array(distances) if first is None else first
         ratio = np.array(distances) / first
         error = ratio.std(ddof=1) / len(ratio) ** 0.5
         print(
-            f"  lost: {name:<13} spread {mean / first:.3f} (standard error {error:.3f}), "
+            f"  lost: {name:<13} spread {ratio.mean():.3f} (standard error {error:.3f}), "
             f"agreement {np.mean(agreements):.3f}"
         )
 
