@@ -1,10 +1,11 @@
 """ReactDiff's score against the steps that a sampler takes, as a table and a picture.
 
-    python benchmarks/reactdiff_steps.py [--weights reactdiff] [--flow FOLDER] [--clips 28]
+    python benchmarks/reactdiff_steps.py [--weights reactdiff] [--student FOLDER] [--flow FOLDER]
     python benchmarks/reactdiff_steps.py --exact
 
-The same weights under DDIM and DPM-Solver++ with 1 to 20 steps, and with --flow a second model that
-was trained along straight paths (`visavis train reactdiff --preset laptop+flow`). FRCorr and FRDiv
+The same weights under DDIM and DPM-Solver++ with 1 to 20 steps; with --student what they taught to
+a denoiser of few steps (`visavis train reactdiff --preset laptop+distil --out FOLDER`); with --flow a
+model that was trained along straight paths (`--preset laptop+flow`). FRCorr, FRDist and FRDiv
 (`corrected`) of simulated test clips of 20 scripts with 95 % intervals over scripts; CPU seconds.
 --weights takes what `visavis.load` takes.
 
@@ -30,20 +31,25 @@ from visavis.corpora import SimulatedDyads, collate
 from visavis.dyad import Batch
 from visavis.metrics.evaluate import evaluate_lists
 from visavis.metrics.intervals import Interval, bootstrap
-from visavis.models._reactdiff_config import SAMPLERS, DiffusionSpec
+from visavis.models._reactdiff_config import FEW, SAMPLERS, DiffusionSpec
 from visavis.models._reactdiff_sampling import levels, sample
 from visavis.models.reactdiff import ReactDiff
 
 COUNTS = (1, 2, 3, 4, 5, 8, 10, 20)
-COLOURS = {"ddim": "#3b6ea5", "dpm_solver": "#b8502f", "flow_euler": "#3f8f5b"}
-WIDTH, HEIGHT, EDGE = 760, 460, 70
+LINES = {  # name in the picture: colour
+    "DDIM": "#3b6ea5",
+    "DPM-Solver++": "#b8502f",
+    "distilled, DDIM": "#7a4fa3",
+    "flow, Euler": "#3f8f5b",
+}
+SCORES = ("FRCorr", "FRDist", "FRDiv")
+WIDTH, HEIGHT, EDGE = 760, 340, 70
 
 
 class Point(NamedTuple):
-    sampler: str
+    line: str
     taken: int
-    corr: Interval
-    variety: Interval
+    scores: dict[str, Interval]
     seconds: float
 
 
@@ -52,7 +58,14 @@ def packed(person: vv.Behaviour) -> Tensor:
 
 
 def measured(
-    model: ReactDiff, batch: Batch, scripts: list[str], samples: int, sampler: str, taken: int
+    model: ReactDiff,
+    batch: Batch,
+    scripts: list[str],
+    samples: int,
+    *,
+    line: str,
+    sampler: str,
+    taken: int,
 ) -> Point:
     other = model.sampled(sampler=sampler, taken=taken)
     began = time.process_time()
@@ -62,16 +75,12 @@ def measured(
     targets = [list(r[t]) for r, t in zip(real, there, strict=True)]
     speakers = list(packed(batch.speaker).numpy())
     found = evaluate_lists(
-        list(drawn), targets, speakers, "corrected", metrics=("FRCorr", "FRDiv"), per_clip=True
+        list(drawn), targets, speakers, "corrected", metrics=SCORES, per_clip=True
     )
-    corr, variety = (bootstrap(found.per_clip[n], scripts) for n in ("FRCorr", "FRDiv"))
-    point = Point(sampler, taken, corr, variety, seconds)
-    print(
-        f"{sampler:12} {taken:3}  FRCorr {corr.mean:.4f} [{corr.low:.4f}, {corr.high:.4f}]  "
-        f"FRDiv {variety.mean:.4f} [{variety.low:.4f}, {variety.high:.4f}]  {seconds:7.2f} CPU s",
-        flush=True,
-    )
-    return point
+    scores = {n: bootstrap(found.per_clip[n], scripts) for n in SCORES}
+    told = "  ".join(f"{n} {x.mean:.4g} [{x.low:.4g}, {x.high:.4g}]" for n, x in scores.items())
+    print(f"{line:16} {taken:3}  {told}  {seconds:7.2f} CPU s", flush=True)
+    return Point(line, taken, scores, seconds)
 
 
 def exact() -> None:
@@ -102,11 +111,18 @@ def exact() -> None:
 
 
 def draw(points: list[Point], path: Path) -> None:
-    """FRCorr upwards with its interval, steps to the right, a line a sampler."""
-    picture = Image.new("RGB", (WIDTH, HEIGHT), "white")
-    pen = ImageDraw.Draw(picture)
-    top = max(p.corr.high for p in points) * 1.05
-    low = min(0.0, *(p.corr.low for p in points))
+    """A panel a score: upwards its value with its interval, steps to the right, a line a way."""
+    picture = Image.new("RGB", (WIDTH, len(SCORES) * HEIGHT), "white")
+    for row, score in enumerate(SCORES):
+        panel = Image.new("RGB", (WIDTH, HEIGHT), "white")
+        _panel(ImageDraw.Draw(panel), points, score, legend=row == 0)
+        picture.paste(panel, (0, row * HEIGHT))
+    picture.save(path)
+
+
+def _panel(pen: ImageDraw.ImageDraw, points: list[Point], score: str, *, legend: bool) -> None:
+    values = [p.scores[score] for p in points]
+    top, low = max(x.high for x in values) * 1.05, min(x.low for x in values) * 0.95
 
     def place(taken: int, value: float) -> tuple[float, float]:
         across = COUNTS.index(taken) / (len(COUNTS) - 1)
@@ -117,30 +133,31 @@ def draw(points: list[Point], path: Path) -> None:
         value = low + (top - low) * i / 4
         _, y = place(COUNTS[0], value)
         pen.line((EDGE, y, WIDTH - EDGE, y), fill="#e0e0e0")
-        pen.text((EDGE - 48, y - 6), f"{value:.3f}", fill="#555555")
+        pen.text((EDGE - 52, y - 6), f"{value:.3g}", fill="#555555")
     for taken in COUNTS:
         x, y = place(taken, low)
-        pen.text((x - 6, y + 10), str(taken), fill="#555555")
-    pen.text((WIDTH / 2 - 60, HEIGHT - 28), "steps a sampler takes", fill="#222222")
-    pen.text((EDGE, 16), "FRCorr on simulated test clips, 95 % intervals", fill="#222222")
-    for row, (sampler, colour) in enumerate(COLOURS.items()):
-        own = [p for p in points if p.sampler == sampler]
-        ends = [place(p.taken, p.corr.mean) for p in own]
+        pen.text((x - 6, y + 8), str(taken), fill="#555555")
+    pen.text((WIDTH / 2 - 60, HEIGHT - 36), "steps a sampler takes", fill="#222222")
+    pen.text((EDGE, 20), f"{score} on simulated test clips, 95 % intervals", fill="#222222")
+    for row, (line, colour) in enumerate(LINES.items()):
+        own = [p for p in points if p.line == line]
+        ends = [place(p.taken, p.scores[score].mean) for p in own]
         if len(ends) > 1:
             pen.line(ends, fill=colour, width=2)
         for point, (x, y) in zip(own, ends, strict=True):
-            shift = 4 * (row - 1)  # intervals of several samplers stand beside each other
-            bottom, upper = (place(point.taken, v)[1] for v in (point.corr.low, point.corr.high))
+            shift = 4 * (row - 1)  # intervals of several ways stand beside each other
+            interval = point.scores[score]
+            bottom, upper = (place(point.taken, v)[1] for v in (interval.low, interval.high))
             pen.line((x + shift, bottom, x + shift, upper), fill=colour)
             pen.ellipse((x - 4, y - 4, x + 4, y + 4), fill=colour)
-        if own:
-            pen.text((WIDTH - EDGE - 90, 16 + 14 * row), sampler, fill=colour)
-    picture.save(path)
+        if own and legend:
+            pen.text((WIDTH - EDGE - 110, 6 + 14 * row), line, fill=colour)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--weights", default="reactdiff")
+    parser.add_argument("--student")
     parser.add_argument("--flow")
     parser.add_argument("--clips", type=int, default=28, help="of 14 a script")
     parser.add_argument("--samples", type=int, default=3)
@@ -157,15 +174,24 @@ def main() -> None:
     batch = collate(chosen, crop=options.crop, targets=14, listener=corpus.listener)
     scripts = [str(d.script) for d in chosen]
     points = []
-    runs = [(options.weights, ("ddim", "dpm_solver"))]
+    runs = [
+        (options.weights, "DDIM", "ddim", COUNTS),
+        (options.weights, "DPM-Solver++", "dpm_solver", COUNTS),
+    ]
+    if options.student:
+        few = [taken for taken in COUNTS if taken <= FEW]
+        runs.append((options.student, "distilled, DDIM", "ddim", few))
     if options.flow:
-        runs.append((options.flow, ("flow_euler",)))
-    for weights, samplers in runs:
+        runs.append((options.flow, "flow, Euler", "flow_euler", COUNTS))
+    for weights, line, sampler, counts in runs:
         model = vv.load(weights)
         assert isinstance(model, ReactDiff), f"{weights} is no ReactDiff"
-        for sampler in samplers:
-            for taken in COUNTS:
-                points.append(measured(model, batch, scripts, options.samples, sampler, taken))
+        for taken in counts:
+            points.append(
+                measured(
+                    model, batch, scripts, options.samples, line=line, sampler=sampler, taken=taken
+                )
+            )
     draw(points, options.out)
     print(options.out)
 

@@ -169,7 +169,7 @@ def test_what_changes_no_number_may_change(tmp_path: Path) -> None:
     go(Toy(), plan(), tmp_path, resume=True, recipe=other)
 
 
-def test_settings_that_sampling_alone_reads_may_change_and_stages_without_steps(tmp_path: Path) -> None:
+def test_settings_of_sampling_and_stages_without_steps_may_change(tmp_path: Path) -> None:
     before = {**RECIPE, "settings": {"temperature": 1.0, "width": 8}}
     Run(tmp_path, before).keeper.save(1, {"recipe": before})
 

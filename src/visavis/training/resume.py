@@ -86,7 +86,8 @@ class Run:
                 f"{self.folder} holds a run of {before['name']!r} (model {before['model']!r}), not "
                 f"of {now['name']!r} (model {now['model']!r}); choose another --out."
             )
-        different = [c for c in changes(_stepped(before), _stepped(now)) if not c.startswith(self.free)]
+        found = changes(_stepped(before), _stepped(now))
+        different = [c for c in found if not c.startswith(self.free)]
         if different:
             raise InputError(
                 f"the recipe has changed since {self.folder} began: {'; '.join(different)}. "
