@@ -4,8 +4,8 @@
     python benchmarks/reactdiff_steps.py --exact
 
 The same weights under DDIM and DPM-Solver++ with 1 to 20 steps; with --student what they taught to
-a denoiser of few steps (`visavis train reactdiff --preset laptop+distil --out FOLDER`); with --flow a
-model that was trained along straight paths (`--preset laptop+flow`). FRCorr, FRDist and FRDiv
+a denoiser of few steps (`visavis train reactdiff --preset laptop+distil --out FOLDER`); with --flow
+a model that was trained along straight paths (`--preset laptop+flow`). FRCorr, FRDist and FRDiv
 (`corrected`) of simulated test clips of 20 scripts with 95 % intervals over scripts; CPU seconds.
 --weights takes what `visavis.load` takes.
 
