@@ -241,7 +241,7 @@ def test_each_stage_learns_and_leaves_the_other_alone(coder: str) -> None:
 
 def test_all_appropriate_listeners_may_be_learned_from() -> None:
     terms = made(objective="appropriate").objectives("diffusion")[0].loss(batch(2, 40))
-    assert set(terms) == {"code", "guess/agreement", "guess/attributes", "guess/coefficients"}
+    assert set(terms) == {"code", "begun/agreement", "begun/attributes", "begun/coefficients"}
     assert set(made().objectives("diffusion")[0].loss(batch(2, 40))) == {
         "code",
         "decoded",

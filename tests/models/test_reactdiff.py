@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,10 @@ from visavis.models._reactdiff_latent import (
     blended,
     windows,
 )
-from visavis.models._reactdiff_losses import Windows
+from visavis.models._reactdiff_losses import Windows, cut_windows
 from visavis.models._reactdiff_mmt import as_channels
 from visavis.models._reactdiff_online import advance, begin
-from visavis.models._reactdiff_sampling import levels, sample
+from visavis.models._reactdiff_sampling import FLOW_SCALE, levels, sample
 from visavis.models.reactdiff import ReactDiff
 
 CLOSE = {"atol": 1e-5, "rtol": 0.0}
@@ -277,7 +278,7 @@ def test_a_denoiser_that_knows_the_answer_gives_it_under_every_sampler(
 
     def oracle(x: Tensor, t: Tensor) -> Tensor:
         if prediction == "flow":
-            return (x - clean) / t[:, None, None]
+            return (x - clean) / (t[:, None, None] / FLOW_SCALE)
         level = bars[t].reshape(-1, 1, 1)
         noise = (x - level.sqrt() * clean) / (1 - level).sqrt()
         if prediction == "v":
@@ -286,6 +287,22 @@ def test_a_denoiser_that_knows_the_answer_gives_it_under_every_sampler(
 
     drawn = sample(spec, oracle, lambda stream: torch.randn(2, 50, 8, dtype=torch.float64))
     torch.testing.assert_close(drawn, clean, atol=1e-8, rtol=0)
+
+
+@pytest.mark.parametrize(("sampler", "prediction", "taken"), SAMPLERS)
+def test_sampling_begins_at_the_step_that_training_calls_pure_noise(
+    sampler: str, prediction: str, taken: int
+) -> None:
+    spec = replace(made().config.diffusion, sampler=sampler, prediction=prediction, taken=taken)
+    asked = []
+
+    def network(x: Tensor, t: Tensor) -> Tensor:
+        asked.append(float(t[0]))
+        return x
+
+    sample(spec, network, lambda stream: torch.randn(2, 50, 8))
+    assert asked[0] == (FLOW_SCALE if prediction == "flow" else spec.steps - 1)
+    assert all(a > b for a, b in itertools.pairwise(asked[:2]))
 
 
 @pytest.mark.parametrize(("sampler", "prediction", "taken"), SAMPLERS)
@@ -498,14 +515,19 @@ def test_a_distilled_denoiser_samples_in_few_steps_and_the_first_one_in_many() -
     def drawn(taken: int) -> Tensor:
         return model.sampled(sampler="ddim", taken=taken).generate(person(60), 2)["va"]
 
-    few, many = drawn(4), drawn(5)
-    with torch.no_grad():
-        for parameter in model.student.parameters():
-            parameter.add_(0.1)
-    assert float((drawn(4) - few).abs().max()) > 1e-4
-    assert torch.equal(drawn(5), many)
+    few, many = drawn(4), (drawn(3), drawn(5))
+
+    def changed() -> Tensor:
+        with torch.no_grad():
+            for parameter in model.student.parameters():
+                parameter.add_(0.1)
+        return drawn(4)
+
+    assert torch.equal(changed(), few)  # it was not taught: not asked
     model.prepare("distil", [])
     torch.testing.assert_close(drawn(4), few, **CLOSE)
+    assert float((changed() - few).abs().max()) > 1e-4
+    assert torch.equal(drawn(3), many[0]) and torch.equal(drawn(5), many[1])
 
 
 @pytest.mark.parametrize("seams", ["blend", "past"])
@@ -601,6 +623,29 @@ def test_settings_that_do_not_fit_are_named(change: str, message: str) -> None:
         recipes.build(recipes.read("reactdiff", changes=[*base, change]))
 
 
-def test_only_a_prediction_of_clean_latents_is_distilled() -> None:
-    with pytest.raises(ValueError, match="distilled teaches"):
-        DiffusionSpec(distilled=True)
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"prediction": "epsilon"}, "distilled teaches"),
+        ({"guidance": 2.0, "condition_dropout": 0.1}, "without guidance"),
+        ({"sampler": "dpm_solver_sde"}, "without noise on the way"),
+        ({"enabled": False}, "needs diffusion.enabled"),
+    ],
+)
+def test_what_cannot_be_distilled_is_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        DiffusionSpec(**{"prediction": "x0", "distilled": True, **settings})
+
+
+def test_frames_of_a_listener_that_were_not_seen_are_not_learnt() -> None:
+    model, data = made(diffusion={"overlap": 10}), batch(2, 60)
+    whole = cut_windows(model, data).seen.sum()
+    seen = torch.ones(2, 60, dtype=torch.bool)
+    seen[:, 20:30] = False
+    lost = replace(data, listener=replace(data.listener, observed={"au": seen}))
+    assert int(whole - cut_windows(model, lost).seen.sum()) == 20
+
+
+def test_steps_of_none_are_named() -> None:
+    with pytest.raises(InputError, match=r"taken .*greater than 0, not 0"):
+        made().sampled(sampler="ddim", taken=0)

@@ -181,6 +181,9 @@ def test_settings_of_sampling_and_stages_without_steps_may_change(tmp_path: Path
     taken_up(temperature=0.5)
     idle = {"stages": [{"name": "later", "training": {"steps": 0}}]}
     Run(tmp_path, before | idle, resume=True).begin(Log(tmp_path))
+    front = {"stages": [*idle["stages"], {"name": "one", "training": {"steps": 6}}]}
+    with pytest.raises(InputError, match="recipe has changed"):  # places are counted
+        Run(tmp_path, before | front, resume=True).begin(Log(tmp_path))
     with pytest.raises(InputError, match=r"settings\.width: 8, now 9"):
         taken_up(temperature=0.5, width=9)
 

@@ -101,12 +101,24 @@ def _check(recipe: Recipe, options: Options) -> None:
         raise InputError("samples cannot be drawn from a sharded model; leave --samples away.")
 
 
-def begin_with(model: ReactionModel[Any], name: str) -> None:
+def begin_with(model: ReactionModel[Any], name: str, corpus: str) -> None:
     """Put the weights of a trained model into one that has all of its parameters, and more.
 
+    Its statistics come along, so it must have learnt from the same corpus.
+
     Raises:
-        InputError: there are none, or they are of a model of other parts or sizes.
+        InputError: there are none, or they are of a model of other parts or sizes, or of another
+            corpus.
     """
+    local = name in pretrained.available() or Path(name).is_dir()
+    trained = pretrained.card(name).get("trained") if local else None
+    learnt = str(trained["corpus"]).split()[0] if trained else corpus
+    if learnt != corpus:
+        raise InputError(
+            f"{name!r} was trained on {learnt}, and its statistics of inputs and latents are those "
+            f"of {learnt}, not of {corpus}. Train {model.name} on {corpus} from the beginning, or "
+            f"begin with weights of your own that were."
+        )
     given, own = pretrained.load(name).state_dict(), model.state_dict()
     strange = [n for n, x in given.items() if n not in own or own[n].shape != x.shape]
     if strange:
@@ -161,7 +173,7 @@ class Job:
             record.write(self.folder, about)
         self._seed()
         if recipe.begin:
-            begin_with(self.model, recipe.begin)
+            begin_with(self.model, recipe.begin, recipe.corpus.name)
         with training_bar(quiet=self.quiet) as progress:
             history = train(
                 self.model,

@@ -109,7 +109,11 @@ def appropriate_terms(
 
 
 def mean_terms(
-    answer: dict[str, Tensor], batch: Batch, *, agreement_weight: float = 0.2 * AGREEMENT
+    answer: dict[str, Tensor],
+    batch: Batch,
+    *,
+    agreement_weight: float = 0.2 * AGREEMENT,
+    prefix: str = "guess",
 ) -> dict[str, Tensor]:
     """One answer beside all appropriate listeners, for what a diffusion is told or begins from.
 
@@ -118,6 +122,8 @@ def mean_terms(
 
     Args:
         answer: {"coefficients": [B, T, 58], "attributes": [B, T, 25]}.
+        agreement_weight: of 1 - CCC.
+        prefix: of the terms' names, PREFIX/agreement, PREFIX/attributes, PREFIX/coefficients.
     """
     attributes, seen = real(batch.targets, *GROUPS["attributes"])
     coefficients, known = real(batch.targets, *GROUPS["coefficients"])
@@ -128,9 +134,9 @@ def mean_terms(
     errors = (drawn - attributes) ** 2
     apart = (answer["coefficients"][:, None] - coefficients) ** 2
     return {
-        "guess/agreement": agreement_weight * ((1 - agreement) * weights).sum(1).mean(),
-        "guess/attributes": 5 * ERROR * masked_mean(errors, seen & there[..., None]),
-        "guess/coefficients": 5 * ERROR * masked_mean(apart, known & there[..., None]),
+        f"{prefix}/agreement": agreement_weight * ((1 - agreement) * weights).sum(1).mean(),
+        f"{prefix}/attributes": 5 * ERROR * masked_mean(errors, seen & there[..., None]),
+        f"{prefix}/coefficients": 5 * ERROR * masked_mean(apart, known & there[..., None]),
     }
 
 

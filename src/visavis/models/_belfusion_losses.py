@@ -37,12 +37,12 @@ class Codes(NamedTuple):
     codes: Tensor
     """[B, W, C]"""
     there: Tensor
-    """bool [B, W]: windows with frames."""
+    """bool [B, W]: windows with frames that were observed."""
     windows: Windows
 
     @property
     def seen(self) -> Tensor:
-        """Codes of windows with frames, [M, C]."""
+        """Codes of those windows, [M, C]."""
         chosen: Tensor = self.codes[self.there]
         return chosen
 
@@ -77,7 +77,7 @@ def listener_codes(model: Belfusion, listener: Behaviour) -> Codes:
     with torch.no_grad():
         codes = model.autoencoder.encode(windows.values, windows.counts).mean
     clips = len(listener)
-    there = windows.counts > 0
+    there = windows.mask.any(1)
     return Codes(codes.unflatten(0, (clips, -1)), there.unflatten(0, (clips, -1)), windows)
 
 
@@ -183,4 +183,4 @@ def _begun(model: Belfusion, batch: Batch, codes: Codes, heard: list[Tensor]) ->
     laid = given.unflatten(0, (clips, count)).transpose(1, 2)
     attributes = model.lay_out(laid, batch.listener.frames)[:, 0]
     faces = model.autoencoder.coefficients(attributes)
-    return mean_terms({"attributes": attributes, "coefficients": faces}, batch)
+    return mean_terms({"attributes": attributes, "coefficients": faces}, batch, prefix="begun")

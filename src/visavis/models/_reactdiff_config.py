@@ -20,8 +20,8 @@ SAMPLERS = {
 """Sampler -> whether it steps through a discrete schedule or along a flow."""
 
 
-FEW = 4
-"""Steps up to which a distilled denoiser samples."""
+FEW = (1, 2, 4)
+"""Numbers of steps in which a distilled denoiser samples."""
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -102,13 +102,13 @@ class DiffusionSpec:
     takes one deviation for all, so that dimensions that hardly matter stay small."""
     clip: float = Field(default=1.0, gt=0)
     """Clean latents are clamped to this at every step; flows are not."""
-    smooth_noise: float = Field(default=0.0, ge=0)
+    smooth_noise: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     """Ours: frames over which noise is alike, in training and sampling; 0 is white noise."""
     temperature: float = Field(default=1.0, ge=0)
     """Ours: of the noise that sampling begins with."""
     distilled: bool = False
     """Ours: a second denoiser, taught in the stage "distil" what the first comes to in 20 steps;
-    sampling in at most `FEW` takes it."""
+    sampling in `FEW` steps takes it, once it was taught."""
     guidance: float = Field(default=1.0, ge=0)
     """Classifier-free; 1 is none."""
     condition_dropout: float = Field(default=0.0, ge=0, lt=1)
@@ -144,6 +144,13 @@ class DiffusionSpec:
                 "diffusion.distilled teaches a prediction of x0, and diffusion.prediction is "
                 f'"{self.prediction}"'
             )
+        if self.distilled and (self.guidance != 1 or self.sampler == "dpm_solver_sde"):
+            raise ValueError(
+                "diffusion.distilled follows sampling without guidance and without noise on the "
+                f"way, not guidance = {self.guidance:g} with {self.sampler}"
+            )
+        if self.distilled and not self.enabled:
+            raise ValueError("diffusion.distilled needs diffusion.enabled")
         if self.guidance != 1 and not self.condition_dropout:
             raise ValueError(
                 f"diffusion.guidance = {self.guidance:g} needs a model that was also trained "

@@ -33,7 +33,7 @@ TEACHER_STEPS = 20
 def distil_terms(
     model: ReactDiff, teacher: WindowDenoiser, student: WindowDenoiser, batch: Batch
 ) -> dict[str, Tensor]:
-    """The student's error on the teacher's ends, at a random one of `FEW` steps.
+    """The student's error on the teacher's ends, at a random one of the steps that `FEW` take.
 
     Where the student stands at that step: the end, noised as far by the noise that it came from.
     """
@@ -42,7 +42,7 @@ def distil_terms(
     front = front_of(spec)
     noise = spec.temperature * drawn_like(cut.clean[:, front:], spec.smooth_noise)
     end = followed(teacher, spec, cut, noise)
-    taken = trailing_steps(spec.steps, min(FEW, spec.steps)).to(noise.device)
+    taken = trailing_steps(spec.steps, min(max(FEW), spec.steps)).to(noise.device)
     steps = taken[torch.randint(len(taken), (len(noise),), device=noise.device)]
     on_the_way = noised(end, noise, levels(spec).to(noise.device)[steps])
     x = torch.where((steps == spec.steps - 1)[:, None, None], noise, on_the_way)

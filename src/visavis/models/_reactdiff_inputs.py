@@ -115,6 +115,14 @@ class Inputs(nn.Module):
                 f"has {', '.join(listener.layout.names)})."
             )
 
+    def face_seen(self, person: Behaviour) -> Tensor:
+        """Frames at which all of a person's face was observed, bool [B, T]; no padding."""
+        seen = person.inside()
+        for stream in FACE_STREAMS:
+            for channel in self.channels[stream]:
+                seen = seen & person.mask(channel.name)
+        return seen
+
     # ------------------------------------------------------------------ statistics
 
     def moments(self) -> dict[str, RunningMoments]:

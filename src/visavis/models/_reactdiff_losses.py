@@ -136,7 +136,7 @@ def cut_windows(model: ReactDiff, batch: Batch) -> Windows:
         parts: Tensor = windows(padded(x, whole), spec.window, spec.hop).flatten(0, 1)
         return parts
 
-    learnable = batch.listener.inside()[..., None].to(clean.dtype)
+    learnable = model.inputs_of.face_seen(listener)[..., None].to(clean.dtype)
     return Windows(
         cut(clean), cut(learnable)[..., 0] > 0, cut(speaker), None if guess is None else cut(guess)
     )
@@ -160,8 +160,9 @@ def _begun(model: ReactDiff, batch: Batch, cut: Windows) -> dict[str, Tensor]:
         lengths = lengths if batch.lengths is None else batch.lengths
         laid = blended(parts, blend_weights(lengths, number, spec.window, spec.hop), spec.hop)
     made = model.decode(model.scale.back(laid[:, :frames]), _inside(batch))
-    terms = mean_terms(made, batch, agreement_weight=config.agreement_weight)
-    return {n.replace("guess", "begun"): config.begun_weight * x for n, x in terms.items()}
+    weight = config.agreement_weight
+    terms = mean_terms(made, batch, agreement_weight=weight, prefix="begun")
+    return {n: config.begun_weight * x for n, x in terms.items()}
 
 
 def personal_terms(model: ReactDiff, batch: Batch) -> dict[str, Tensor]:

@@ -71,6 +71,8 @@ class ReactDiff(ReactionModel[ReactDiffConfig]):
 
     config_class = ReactDiffConfig
     sampled_with = ("diffusion.guidance", "diffusion.sampler", "diffusion.taken")
+    taught: Tensor
+    """Whether there is a student that the stage "distil" has begun to teach."""
     edits: Mapping[str, Shift] = {}
     """Shifts of maps, a clip each; `reactdiff_lrs` answers with a copy of itself that has some."""
 
@@ -97,6 +99,7 @@ class ReactDiff(ReactionModel[ReactDiffConfig]):
             )
             if config.diffusion.distilled:
                 self.student = copy.deepcopy(self.denoiser)
+                self.register_buffer("taught", torch.tensor(False))
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -116,7 +119,11 @@ class ReactDiff(ReactionModel[ReactDiffConfig]):
         try:
             changed = replace(self.config.diffusion, sampler=sampler, taken=taken)  # type: ignore[arg-type]
         except ValidationError as error:
-            told = "; ".join(one["msg"].removeprefix("Value error, ") for one in error.errors())
+            told = "; ".join(
+                " ".join(map(str, [*one["loc"], one["msg"].removeprefix("Value error, ")]))
+                + (f", not {one['input']!r}" if one["loc"] else "")
+                for one in error.errors()
+            )
             raise InputError(f"{self.name} cannot be sampled so: {told}.") from error
         other = copy.copy(self)
         other.config = replace(self.config, diffusion=changed)
@@ -174,8 +181,9 @@ class ReactDiff(ReactionModel[ReactDiffConfig]):
 
         Rows are ordered as `shown` [N, w, d], each `samples` times in a row.
         """
-        few = self.student is not None and self.config.diffusion.taken <= FEW
-        network = self.student if few else self.denoiser
+        few = self.config.diffusion.taken in FEW
+        network = self.student if few and self.student is not None and self.taught else None
+        network = self.denoiser if network is None else network
         assert network is not None
         condition = Condition(network.vector(shown), guess).repeat(samples)
         edits = self._edits_of(len(condition.vector))
@@ -339,6 +347,7 @@ class ReactDiff(ReactionModel[ReactDiffConfig]):
         Before "distil": the student begins as the teacher."""
         if stage == "distil" and self.student is not None and self.denoiser is not None:
             self.student.load_state_dict(self.denoiser.state_dict())
+            self.taught.fill_(True)
         if stage != "diffusion" or self.denoiser is None:
             return
         latent = self.config.transformer.latent
@@ -351,7 +360,7 @@ class ReactDiff(ReactionModel[ReactDiffConfig]):
                 clips += len(batch)
                 inside = batch.speaker.inside()
                 listener = self.encode(batch.listener, inside, speaking=False)
-                heard.update(listener[inside])
+                heard.update(listener[self.inputs_of.face_seen(batch.listener)])
                 told.update(self.encode(batch.speaker, inside, speaking=True)[inside])
         heard.write_to(self.scale)
         told.write_to(self.speaker_scale)

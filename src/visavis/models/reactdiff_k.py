@@ -63,7 +63,7 @@ class ReactdiffKConfig(ReactionConfig):
     sigma_max: float = Field(default=80.0, gt=0)
     temperature: float = Field(default=1.0, ge=0)
     """Ours: of the noise that sampling begins with."""
-    smooth_noise: float = Field(default=0.0, ge=0)
+    smooth_noise: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     """Ours: frames over which noise is alike, in training and sampling; 0 is white noise, of which
     layers that see a frame at a time leave a trembling."""
     memory: int = Field(default=0, ge=0)
@@ -99,10 +99,12 @@ class ReactdiffKConfig(ReactionConfig):
                 f"smooth_noise = {self.smooth_noise:g} reaches back {reach(self.smooth_noise)} "
                 f"frames; at most a window of {self.window} frames is kept"
             )
-        if self.sigma_min > self.sigma_max:
+        if self.sigma_min >= self.sigma_max:
             raise ValueError(
-                f"sigma_min must be at most sigma_max, not {self.sigma_min} and {self.sigma_max}"
+                f"sigma_min must be below sigma_max, not {self.sigma_min} and {self.sigma_max}"
             )
+        if self.blend > self.window:
+            raise ValueError(f"blend must be at most a window of {self.window}, not {self.blend}")
 
 
 class ReactdiffK(ReactionModel[ReactdiffKConfig]):
@@ -340,7 +342,9 @@ class ReactdiffK(ReactionModel[ReactdiffKConfig]):
         found = attributes_from_coefficients(coefficients[..., :52], coefficients[..., 52:55])
         attributes = torch.cat([found[n] for n in GROUPS["attributes"]], dim=-1)
         made = {"coefficients": coefficients, "attributes": attributes}
-        return mean_terms(made, batch, agreement_weight=self.config.agreement_weight)
+        return mean_terms(
+            made, batch, agreement_weight=self.config.agreement_weight, prefix="begun"
+        )
 
 
 def _cut(x: Tensor, size: int) -> Tensor:

@@ -75,6 +75,8 @@ def _version(package: str) -> str | None:
 def recipe_json(recipe: Recipe) -> dict[str, Any]:
     """A resolved recipe as plain JSON, as files hold it."""
     plain: dict[str, Any] = json.loads(json.dumps(asdict(recipe)))
+    if not recipe.begin:  # so that recipes are still those that were written before there was this
+        del plain["begin"]
     return plain
 
 

@@ -174,9 +174,12 @@ class Run:
 
 
 def _stepped(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """A recipe without the stages that take no step."""
-    stages = recipe.get("stages", ())
-    return {**recipe, "stages": [s for s in stages if s["training"]["steps"]]}
+    """A recipe without the last stages where they take no step; those before have places that a
+    checkpoint counts."""
+    stages = list(recipe.get("stages", ()))
+    while stages and not stages[-1]["training"]["steps"]:
+        stages.pop()
+    return {**recipe, "stages": stages}
 
 
 def _tree(
