@@ -179,7 +179,7 @@ def main() -> None:
         (options.weights, "DPM-Solver++", "dpm_solver", COUNTS),
     ]
     if options.student:
-        few = [taken for taken in COUNTS if taken <= FEW]
+        few = [taken for taken in COUNTS if taken in FEW]
         runs.append((options.student, "distilled, DDIM", "ddim", few))
     if options.flow:
         runs.append((options.flow, "flow, Euler", "flow_euler", COUNTS))
