@@ -97,7 +97,7 @@ class Belfusion(ReactionModel[BelfusionConfig]):
     """See the module's text."""
 
     config_class = BelfusionConfig
-    sampled_with = ("sampling_steps", "solver", "temperature")
+    sampled_with: tuple[str, ...] = ("sampling_steps", "solver", "temperature")
 
     def __init__(self, config: BelfusionConfig) -> None:
         super().__init__(config)

@@ -70,7 +70,7 @@ class ReactDiff(ReactionModel[ReactDiffConfig]):
     """See the module's text."""
 
     config_class = ReactDiffConfig
-    sampled_with = ("diffusion.guidance", "diffusion.sampler", "diffusion.taken")
+    sampled_with: tuple[str, ...] = ("diffusion.guidance", "diffusion.sampler", "diffusion.taken")
     taught: Tensor
     """Whether there is a student that the stage "distil" has begun to teach."""
     edits: Mapping[str, Shift] = {}

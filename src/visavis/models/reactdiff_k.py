@@ -111,7 +111,13 @@ class ReactdiffK(ReactionModel[ReactdiffKConfig]):
     """See the module's text."""
 
     config_class = ReactdiffKConfig
-    sampled_with = ("blend", "sampling_steps", "sigma_min", "solver", "temperature")
+    sampled_with: tuple[str, ...] = (
+        "blend",
+        "sampling_steps",
+        "sigma_min",
+        "solver",
+        "temperature",
+    )
 
     def __init__(self, config: ReactdiffKConfig) -> None:
         super().__init__(config)
