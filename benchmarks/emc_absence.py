@@ -2,6 +2,7 @@
 samples spread as more is lost.
 
     python benchmarks/emc_absence.py emc_reactface [--clips 12]      (a name or a folder)
+    python benchmarks/emc_absence.py reactface --impute
 
 Conversation (models that stream): the face is lost from 4 to 9 s, the voice from 11 to 16, both
 from 18 to 23, and all comes back. Jerk is the largest third difference of any blendshape from 4
@@ -22,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from visavis import load
+from visavis import load, recipes
 from visavis.behaviour import Behaviour
 from visavis.corpora import SimulatedDyads
 from visavis.corpora._dropout import Dropout, dropped
@@ -75,7 +76,13 @@ def agreement(made: Tensor, real: Tensor) -> float:
     return float(found.amax(1).mean())
 
 
-def spread(model: ReactionModel[object], corpus: SimulatedDyads, clips: int, samples: int) -> None:
+def spread(
+    model: ReactionModel[object],
+    corpus: SimulatedDyads,
+    clips: int,
+    samples: int,
+    only: str = "",
+) -> None:
     def bursts(share: float) -> Callable[[int, Behaviour], Behaviour]:
         rates = Dropout(intermittent=1.0, seen_frames=25.0 / share - 25.0, keep_one=1.0)
         return lambda i, p: dropped(p, rates, np.random.default_rng((0, i)))
@@ -90,7 +97,7 @@ def spread(model: ReactionModel[object], corpus: SimulatedDyads, clips: int, sam
         "both": lambda i, p: p.drop("face", "speech"),
     }
     first: np.ndarray | None = None
-    for name, lose in ways.items():
+    for name, lose in ((n, w) for n, w in ways.items() if n.startswith(only)):
         distances, agreements = [], []
         for i in range(clips):
             dyad = corpus[i]
@@ -114,10 +121,18 @@ def main() -> None:
     parser.add_argument("models", nargs="+")
     parser.add_argument("--clips", type=int, default=12)
     parser.add_argument("--samples", type=int, default=6)
+    parser.add_argument("--impute", action="store_true", help="bases alone, their input filled in")
     options = parser.parse_args()
     torch.set_num_threads(1)
     corpus = SimulatedDyads("test", size=10 * options.clips)
     for name in options.models:
+        if options.impute:
+            for how in ("zero", "mean", "last", "nearest"):
+                recipe = recipes.read("emc", preset=how, changes=[f"model.base={name}"])
+                print(f"{name}, {how}:")
+                model = recipes.build(recipe).eval()
+                spread(model, corpus, options.clips, options.samples, "bursts")
+            continue
         model = load(name)
         print(f"{name}:")
         people = [corpus[10 * i].speaker.select("face", "speech") for i in range(options.clips)]
