@@ -300,8 +300,10 @@ def test_saving_and_loading_is_exact(model: ReactionModel[Any], tmp_path: Path) 
 
 
 def test_gradients_reach_every_trained_parameter(model: ReactionModel[Any]) -> None:
-    """In one of the recipe's stages at least; behind what begins at zero, once that has moved."""
-    stages = recipes.read(model.name).plan
+    """In one stage at least of the recipe, or of the one whose weights it begins with; behind what
+    begins at zero, once that has moved."""
+    recipe = recipes.read(model.name)
+    stages = (*(recipes.read(recipe.begin).plan if recipe.begin else ()), *recipe.plan)
     asleep = [p for p in model.parameters() if p.ndim > 1 and not bool(p.detach().any())]
     for p in asleep:
         torch.nn.init.normal_(p, std=0.01)
