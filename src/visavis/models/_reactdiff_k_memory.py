@@ -8,10 +8,7 @@ from torch import Tensor, nn
 
 
 class SpeakerMemory(nn.Module):
-    """A GRU over the speaker's frames since the beginning, mapped to the network's first width.
-
-    Causal convolutions over two seconds, tried in its place, learned less in as many steps.
-    """
+    """A GRU over the speaker's frames since the beginning, mapped to the network's first width."""
 
     def __init__(self, heard: int, width: int, out: int) -> None:
         super().__init__()
