@@ -9,6 +9,8 @@ from visavis.nn.attention import DecoderLayer
 from visavis.nn.positions import sinusoid
 
 COEFFICIENTS, ATTRIBUTES = 58, 25
+_AT_ONCE = 2
+"""Answers that are decoded together without gradients."""
 
 
 class Hearing(nn.Module):
@@ -89,31 +91,53 @@ class ClipDecoder(nn.Module):
         queries = self.drop(queries)
         queries = first.after_self(queries, first.self_attention(queries, queries, causal=True))
         queries = self._each(queries, clips, samples)
+        seen = None
+        if inside is not None:
+            seen = inside.repeat_interleave(samples, dim=0)[:, None, None]
+        # two answers of 30 s stay in a processor's cache, ten do not
+        few = memory.device.type == "cpu" and not torch.is_grad_enabled()
+        count = _AT_ONCE if few else len(memory)
+        pieces = zip(
+            queries.split(count),
+            memory.split(count),
+            [None] * len(memory) if seen is None else seen.split(count),
+            strict=False,
+        )
+        parts = [self._answered(*piece) for piece in pieces]
+        raw = (parts[0] if len(parts) == 1 else torch.cat(parts)).unflatten(0, (clips, samples))
+        coefficients, au, va, expression = raw.split([COEFFICIENTS, 15, 2, 8], dim=-1)
+        attributes = torch.cat([au.sigmoid(), va.tanh(), expression.softmax(-1)], dim=-1)
+        return {"coefficients": coefficients, "attributes": attributes}
+
+    def _answered(self, queries: Tensor, memory: Tensor, seen: Tensor | None) -> Tensor:
+        """Queries [N, T, C] that have met each other and memory [N, L, C] to raw answers
+        [N, T, 83]; seen bool [N, 1, 1, T]."""
+        first, second = self.layers
+        assert isinstance(first, DecoderLayer)
+        assert isinstance(second, DecoderLayer)
         if memory.shape[1] == 1:
             mixed = first.cross_attention.of_one(memory)
         else:
             mixed = first.cross_attention(queries, memory)
         x = first.after_cross(queries, mixed)
-        seen = None
-        if inside is not None:
-            seen = inside.repeat_interleave(samples, dim=0)[:, None, None]
-        hidden = second(x, x, causal=True, memory_mask=seen).unflatten(0, (clips, samples))
-        coefficients = self.to_coefficients(hidden)
-        raw = self._raw_attributes(coefficients, hidden)
-        au, va, expression = raw.split([15, 2, 8], dim=-1)
-        attributes = torch.cat([au.sigmoid(), va.tanh(), expression.softmax(-1)], dim=-1)
-        return {"coefficients": coefficients, "attributes": attributes}
-
-    def _raw_attributes(self, coefficients: Tensor, hidden: Tensor) -> Tensor:
+        hidden = second(x, x, causal=True, memory_mask=seen)
         if torch.is_grad_enabled():
-            trained: Tensor = self.to_attributes(torch.cat([coefficients, hidden], dim=-1))
-            return trained
-        one, two = self.to_attributes  # two linear maps in a row are one, and cheaper
+            coefficients = self.to_coefficients(hidden)
+            return torch.cat(
+                [coefficients, self.to_attributes(torch.cat([coefficients, hidden], dim=-1))], -1
+            )
+        raw: Tensor = nn.functional.linear(hidden, *self._heads())
+        return raw
+
+    def _heads(self) -> tuple[Tensor, Tensor]:
+        """Linear maps in a row are one, and cheaper: weight [83, C] and bias of all outputs."""
+        to, (one, two) = self.to_coefficients, self.to_attributes
         assert isinstance(one, nn.Linear)
         assert isinstance(two, nn.Linear)
         weight, bias = two.weight @ one.weight, two.bias + two.weight @ one.bias
-        raw = nn.functional.linear(coefficients, weight[:, :COEFFICIENTS], bias)
-        return raw + nn.functional.linear(hidden, weight[:, COEFFICIENTS:])
+        through, straight = weight.split([COEFFICIENTS, self.width], dim=1)
+        weight = torch.cat([to.weight, through @ to.weight + straight])
+        return weight, torch.cat([to.bias, through @ to.bias + bias])
 
     @staticmethod
     def _each(queries: Tensor, clips: int, samples: int) -> Tensor:
