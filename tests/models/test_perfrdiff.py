@@ -186,9 +186,9 @@ def test_noise_that_persists_is_the_same_in_every_window() -> None:
     got: list[torch.Tensor] = []
     inner = model.denoiser.forward
 
-    def seen(x: torch.Tensor, *rest: Any) -> torch.Tensor:
+    def seen(x: torch.Tensor, *rest: Any, **more: Any) -> torch.Tensor:
         got.append(x)
-        return inner(x, *rest)
+        return inner(x, *rest, **more)
 
     model.denoiser.forward = seen  # type: ignore[method-assign]
     model.generate(person(30), 2)
@@ -313,18 +313,30 @@ def test_settings_that_do_not_fit_are_refused(settings: dict[str, Any], message:
 # ---------------------------------------------------------------------- the published layout
 
 
-def test_sampling_equals_the_published_layout() -> None:
-    """Stock layers that read the whole memory at every step, one reaction a run."""
+@pytest.mark.parametrize(
+    ("settings", "folds"),
+    [
+        ({"width": 8}, False),
+        ({"width": 64}, True),
+        ({"width": 64, "guidance": 1.0}, True),
+    ],
+)
+def test_sampling_equals_the_published_layout(settings: dict[str, Any], folds: bool) -> None:
+    """Stock layers that read the whole memory at every step, one reaction a run; ours shares what
+    both sides of guidance have in common, folds short memories and samples a few windows at a
+    time (here 25 or 50 of 60)."""
     from benchmarks.peers.perfrdiff import PublishedPerFRDiff
 
-    model = made(guidance=3.0)
-    seen = torch.randn(1, 4, 10, model.numbers)
+    model = made(**{"guidance": 3.0, **settings})
+    seen = torch.randn(1, 60, 10, model.numbers)
     seeds = torch.tensor([3])
     published = PublishedPerFRDiff(model)
     with torch.no_grad():
+        memory = model.denoiser.remember(model.tokens(seen[0])[0], {})
+        assert [x is not None for x in memory.folded] == [folds] * model.config.layers
         ours = model.sample(seen, seeds, 2, 0, {})
         noise = torch.stack(
-            [model.draw(seeds, 2, "perfrdiff/window", i, (10, 25))[0] for i in range(4)]
+            [model.draw(seeds, 2, "perfrdiff/window", i, (10, 25))[0] for i in range(60)]
         )
         for k in range(2):
             theirs = published.sample(seen[0], noise[:, k])

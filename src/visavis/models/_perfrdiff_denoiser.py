@@ -1,8 +1,9 @@
 """PerFRDiff's denoiser: post-norm decoder layers whose memory is what is known of the speaker.
 
 The memory does not depend on the noisy window, so its keys and values are computed once for all
-diffusion steps and samples; only the token of the step is new each time. Some maps can be shifted a
-row (`nn.low_rank`): the cross-attention's projections of two layers, and the output.
+diffusion steps and samples; only the token of the step is new each time. Where a memory is short,
+queries and outputs are folded into them too (`Folded`). Some maps can be shifted a row
+(`nn.low_rank`): the cross-attention's projections of two layers, and the output.
 """
 
 from __future__ import annotations
@@ -50,6 +51,51 @@ def parts_of(shift: Shift | None, width: int, *, query: bool) -> Parts:
 
 
 @dataclass(frozen=True)
+class Folded:
+    """A layer's cross-attention over a short memory, for sampling on a processor.
+
+    Scores are x (W_q K^T) and answers shares (V W_o), with the products in brackets computed once:
+    fewer numbers than W_q and W_o have, where heads x S is less than the width. The first token of
+    each head is the step's, which `put` writes.
+    """
+
+    keys: Tensor
+    """[R, heads, 1 + S, C], scaled."""
+    bias: Tensor
+    """What the queries' bias adds to the scores, [R, heads, 1 + S]."""
+    values: Tensor
+    """[R, heads, 1 + S, C]."""
+
+    @classmethod
+    def of(cls, cross: Attention, keys: Tensor, values: Tensor) -> Folded:
+        """Keys and values [R, heads, S, c], folded behind an empty place."""
+        parts = cls._parts(cross, keys, values)
+        return cls(*(torch.cat([torch.zeros_like(x[:, :, :1]), x], 2) for x in parts))
+
+    @staticmethod
+    def _parts(cross: Attention, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        heads, size = cross.heads, keys.shape[-1]
+        keys = keys * size**-0.5
+        query = cross.query.weight.unflatten(0, (heads, size))
+        bias = (keys @ cross.query.bias.view(heads, size, 1))[..., 0]
+        return keys @ query, bias, values @ cross.out.weight.t().unflatten(0, (heads, size))
+
+    def put(self, cross: Attention, keys: Tensor, values: Tensor) -> None:
+        """Writes the step's keys and values [R, heads, 1, c]."""
+        made = self._parts(cross, keys, values)
+        for whole, part in zip((self.keys, self.bias, self.values), made, strict=True):
+            whole[:, :, :1] = part
+
+    def __call__(self, cross: Attention, x: Tensor) -> Tensor:
+        """x [R, F, C] to what the attention answers [R, F, C]."""
+        heads = self.keys.shape[1]
+        asked = self.keys.flatten(1, 2).transpose(1, 2)
+        scores = torch.baddbmm(self.bias.flatten(1)[:, None], x, asked)
+        shares = scores.unflatten(2, (heads, -1)).softmax(-1).flatten(2)
+        return torch.baddbmm(cross.out.bias, shares, self.values.flatten(1, 2))
+
+
+@dataclass(frozen=True)
 class Memory:
     """What R rows know, ready for any number of diffusion steps."""
 
@@ -59,6 +105,8 @@ class Memory:
     shifts: Mapping[str, Shift]
     heard: Tensor | None
     """[R, L, C], added to the noisy window's tokens."""
+    folded: tuple[Folded | None, ...]
+    """A layer each, where that is cheaper; else keys and values are read."""
 
 
 class Layer(nn.Module):
@@ -82,17 +130,24 @@ class Layer(nn.Module):
             for layer, part in ((cross.key, parts[1]), (cross.value, parts[2]))
         )
 
-    def forward(self, x: Tensor, keys: Tensor, values: Tensor, query: Shift | None) -> Tensor:
-        """x [R, K, L, C]; the K samples of a row share its memory, as one long query."""
-        rows, samples, frames, _ = x.shape
+    def met(self, x: Tensor) -> Tensor:
+        """x [R, K, L, C] after the self-attention within each window."""
         flat = x.flatten(0, 1)
-        x = self.norms[0](flat + self.drop(self.own(flat, flat))).view_as(x)
-        joined = x.reshape(rows, samples * frames, -1)
+        out: Tensor = self.norms[0](flat + self.drop(self.own(flat, flat)))
+        return out.view_as(x)
+
+    def answered(self, x: Tensor, keys: Tensor, values: Tensor, query: Shift | None) -> Tensor:
+        """x [R, K, L, C] over the memory; the K samples of a row share it, as one long query."""
+        joined = x.flatten(1, 2)
         queries = self.cross.split(shifted(self.cross.query, joined, query))
         mixed = nn.functional.scaled_dot_product_attention(
             queries, keys, values, dropout_p=self.cross.dropout if self.training else 0.0
         )
-        mixed = self.cross.out(mixed.transpose(1, 2).flatten(2)).view_as(x)
+        out: Tensor = self.cross.out(mixed.transpose(1, 2).flatten(2))
+        return out.view_as(x)
+
+    def finish(self, x: Tensor, mixed: Tensor) -> Tensor:
+        """What follows the cross-attention, with its answer."""
         x = self.norms[1](x + self.drop(mixed))
         out: Tensor = self.norms[2](x + self.drop(self.feed_forward(x)))
         return out
@@ -130,18 +185,43 @@ class Denoiser(nn.Module):
             layer.keys_values(tokens, self._parts(i, shifts))
             for i, layer in enumerate(self._layers())
         ]
-        return Memory(tuple(k for k, _ in pairs), tuple(v for _, v in pairs), shifts, heard)
+        folded = tuple(
+            Folded.of(layer.cross, *pair) if self._folds(i, pair[0], shifts) else None
+            for i, (layer, pair) in enumerate(zip(self._layers(), pairs, strict=True))
+        )
+        keys, values = zip(*pairs, strict=True)
+        return Memory(keys, values, shifts, heard, folded)
 
-    def forward(self, noisy: Tensor, steps: Tensor, memory: Memory) -> Tensor:
-        """Noisy windows [R, K, L, 25] at steps [R] to clean ones."""
+    def _folds(self, number: int, keys: Tensor, shifts: Mapping[str, Shift]) -> bool:
+        _, heads, size, _ = keys.shape
+        plain = self._parts(number, shifts)[0] is None and keys.device.type == "cpu"
+        once = not self.training and not torch.is_grad_enabled()
+        return once and plain and heads * size < self.width
+
+    def forward(self, noisy: Tensor, steps: Tensor, memory: Memory, *, sides: int = 1) -> Tensor:
+        """Noisy windows [R, K, L, 25] at steps [R] to clean ones [R * sides, K, L, 25].
+
+        The memory has `sides` rows for each of R, one after another: windows with and without the
+        condition are the same until they meet it.
+        """
         x = self.into(noisy) + self.positions[: noisy.shape[2]]
         if memory.heard is not None:
-            x = x + memory.heard[:, None]
+            x = x.repeat_interleave(sides, 0) + memory.heard[:, None]
+        steps = steps.repeat_interleave(sides)
         step = self.step(step_embedding(steps, _STEP_WIDTH))[:, None] + self.memory_positions[:1]
         for i, layer in enumerate(self._layers()):
             parts = self._parts(i, memory.shifts)
             keys, values = layer.keys_values(step, parts)
-            keys = torch.cat([keys, memory.keys[i]], 2)
-            values = torch.cat([values, memory.values[i]], 2)
-            x = layer(x, keys, values, parts[0])
+            x = layer.met(x)
+            if len(x) < len(steps):
+                x = x.repeat_interleave(sides, 0)
+            folded = memory.folded[i]
+            if folded is not None:
+                folded.put(layer.cross, keys, values)
+                mixed = folded(layer.cross, x.flatten(1, 2)).view_as(x)
+            else:
+                keys = torch.cat([keys, memory.keys[i]], 2)
+                values = torch.cat([values, memory.values[i]], 2)
+                mixed = layer.answered(x, keys, values, parts[0])
+            x = layer.finish(x, mixed)
         return shifted(self.out, self.norm(x), memory.shifts.get("out"))

@@ -57,6 +57,8 @@ SIZES = (MFCC, COEFFICIENTS, ATTRIBUTES)
 READ = (("mfcc78",), GROUPS["coefficients"], GROUPS["attributes"])
 _HISTORIES_AT_ONCE = 16
 _WINDOWS_AT_ONCE = 32
+_FRAMES_AT_ONCE = 1000
+"""Noisy frames that a processor denoises together: about as many as its cache holds."""
 
 
 class PerFRDiff(ReactionModel[PerFRDiffConfig]):
@@ -190,6 +192,16 @@ class PerFRDiff(ReactionModel[PerFRDiffConfig]):
             first: number of the first window, or [B] of them.
         """
         config, (clips, count) = self.config, seen.shape[:2]
+        twice = config.guidance != 1.0
+        if seen.device.type == "cpu":
+            frames = clips * num_samples * config.window * (2 if twice else 1)
+            few = max(_FRAMES_AT_ONCE // frames, 1)
+            if few < count:
+                parts = [
+                    self.sample(some, seeds, num_samples, first + i * few, shifts)
+                    for i, some in enumerate(seen.split(few, 1))
+                ]
+                return torch.cat(parts, 2)
         shape = (config.window, ATTRIBUTES)
         noise = [
             self.draw(seeds, num_samples, "perfrdiff/window", first + i, shape)
@@ -201,7 +213,6 @@ class PerFRDiff(ReactionModel[PerFRDiffConfig]):
             x = mixed(x, kept[:, None], config.persistence)
         x = config.temperature * x.flatten(0, 1)  # [B W, K, L, 25]
         tokens, heard = self.tokens(seen.flatten(0, 1))
-        twice = config.guidance != 1.0
         if twice:  # with what is known of the speaker and without, side by side
             tokens = torch.stack([tokens, torch.zeros_like(tokens)], 1).flatten(0, 1)
             if heard is not None:
@@ -215,11 +226,12 @@ class PerFRDiff(ReactionModel[PerFRDiffConfig]):
         answers: Tensor = clean.unflatten(0, (clips, count)).transpose(1, 2).flatten(2, 3)
         return answers
 
-    def denoised(self, x: Tensor, steps: Tensor, memory: Memory) -> Tensor:
-        """Noisy windows [R, K, L, 25] at steps [R] to clean ones."""
-        out: Tensor = self.denoiser(x, steps, memory)
+    def denoised(self, x: Tensor, steps: Tensor, memory: Memory, *, sides: int = 1) -> Tensor:
+        """Noisy windows [R, K, L, 25] at steps [R] to clean ones [R * sides, K, L, 25]."""
+        out: Tensor = self.denoiser(x, steps, memory, sides=sides)
         if not self.config.skip:
             return out
+        x, steps = x.repeat_interleave(sides, 0), steps.repeat_interleave(sides)
         level = alpha_bars(cosine_betas(self.config.steps)).to(x.device)[steps]
         signal = level * self.config.skip**2
         share = rows(signal / (signal + 1 - level), x)
@@ -230,7 +242,7 @@ class PerFRDiff(ReactionModel[PerFRDiffConfig]):
             return lambda x, t: self.denoised(x, t, memory)
 
         def both(x: Tensor, t: Tensor) -> Tensor:
-            given = self.denoised(x.repeat_interleave(2, 0), t.repeat_interleave(2), memory)
+            given = self.denoised(x, t, memory, sides=2)
             known, unknown = given.unflatten(0, (-1, 2)).unbind(1)
             out: Tensor = unknown + self.config.guidance * (known - unknown)
             return out
