@@ -7,7 +7,7 @@ many steps: how often the critics rank a real frame above a made one, a real rea
 one, and an appropriate one above an inappropriate one (0.5 is guessing; averages of the last
 steps); at the end FRCorr, FRDist and FRDiv of validation clips. One seed, simulated dyads.
 
-    python benchmarks/perreactor_gan.py --mean 300 --steps 120
+    python benchmarks/perreactor_gan.py              # about ten CPU minutes
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def _attributes(person: Behaviour) -> Any:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--mean", type=int, default=300)
-    parser.add_argument("--steps", type=int, default=120)
+    parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--weight", type=float, default=0.3)
     parser.add_argument("--only", help="runs whose names hold this")
     given = parser.parse_args()
