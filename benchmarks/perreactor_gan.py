@@ -72,8 +72,12 @@ CLIPS, DRAWS, PARTS = 28, 3, 3
 
 
 def recipe(changes: Sequence[str], stage: str, steps: int) -> Recipe:
-    rates = ("training.learning_rate=1e-3", "training.schedule=constant")
-    read = recipes.read("perreactor", preset="laptop", changes=(*rates, *changes))
+    always = (
+        f"corpus.val_size={2 * CLIPS}",  # one clip of each listener of a script, of two
+        "training.learning_rate=1e-3",
+        "training.schedule=constant",
+    )
+    read = recipes.read("perreactor", preset="laptop", changes=(*always, *changes))
     plan = [replace(s.training, steps=steps) for s in read.plan if s.name == stage]
     return replace(read, stages=(StageRecipe(name=stage, training=plan[0]),))
 
