@@ -133,7 +133,7 @@ class Draw:
         share: Share = self.sampler(step)
         return collate(
             [self.clips[i] for i in share.indices],
-            crop=self.corpus.crop,
+            crop=share.crop or self.corpus.crop,
             targets=self.corpus.targets,
             history=self.corpus.history,
             negatives=self.corpus.negatives,
@@ -144,16 +144,23 @@ class Draw:
 
 
 class Once:
-    """A pass over whole clips, for `fit` and `prepare`, as often as it is wanted."""
+    """A pass over whole clips, for `fit` and `prepare`, as often as it is wanted; with `history`,
+    so many frames of each listener's."""
 
-    def __init__(self, clips: Clips) -> None:
-        self.clips = clips
+    def __init__(self, clips: Clips, history: int | None = None) -> None:
+        self.clips, self.history = clips, history
 
     def __iter__(self) -> Iterator[Batch]:
         clips = self.clips
         for start in range(0, len(clips), AT_ONCE):
             places = range(start, min(start + AT_ONCE, len(clips)))
-            yield collate([clips[i] for i in places], crop=None, targets=1)
+            yield collate(
+                [clips[i] for i in places],
+                crop=None,
+                targets=1,
+                history=self.history,
+                listener=clips.listener,
+            )
 
 
 class Validation:

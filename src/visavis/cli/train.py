@@ -179,7 +179,7 @@ class Job:
                 self.model,
                 draw,
                 recipe.plan,
-                fit_on=Once(training),
+                fit_on=Once(training, recipe.corpus.history),
                 fitted=bool(recipe.begin),
                 validate=validate,
                 fabric=fabric,
@@ -212,7 +212,7 @@ class Job:
             draw,
             self.recipe.plan,
             fabric=self.fabric,
-            fit_on=Once(training),
+            fit_on=Once(training, self.recipe.corpus.history),
             validate=validate,
         )
 

@@ -79,6 +79,17 @@ class PerReactorConfig(ReactionConfig):
     """Ours: generator and critic know when the speaker did what (`Hearing`)."""
     pooled: bool = False
     """Ours: the pattern is pooled over time (`PatternEncoder`)."""
+    remembers: Literal["attributes", "everything"] = "attributes"
+    """What of a history is read: attributes, or (ours) coefficients too, in which people blink and
+    nod."""
+    likeness_weight: float = Field(default=0.0, ge=0)
+    """Ours: of how two personas' reactions to one speaker differ, beside how their histories say
+    that they do (`_perreactor_person`); above 0 there is a stage "person" too."""
+    likeness_gain: float = Field(default=1.0, ge=0)
+    """"likeness": how many times as far apart as is told. A history tells a tenth of what
+    distinguishes a person, so that 1 leaves people too alike."""
+    likeness_size: int = Field(default=16, gt=0, le=249)
+    """Directions in which people are told apart."""
     traits: bool = False
     """Ours, after MARS 2026: personas can be made from Big Five, alone or beside a history."""
 

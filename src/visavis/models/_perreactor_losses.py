@@ -7,9 +7,9 @@ rows of one batch, each judged by itself.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -19,6 +19,7 @@ from visavis.channels import GROUPS
 from visavis.dyad import Batch
 from visavis.errors import InputError
 from visavis.models._appropriate_loss import appropriate_terms, real
+from visavis.models._perreactor_person import following, unlike
 from visavis.nn import adversarial
 from visavis.nn.adversarial import Adversarial, gradient_penalty
 from visavis.nn.gaussian import Gaussian
@@ -57,11 +58,22 @@ _SQUASHED = Adversarial(
 """Least squares on a sigmoid's output, as released."""
 
 
-def made(
-    model: PerReactor, batch: Batch, *, personal: bool, count: int | None = None
-) -> tuple[dict[str, Tensor], Gaussian, Tensor | None]:
-    """Reactions, `count` a clip (default: `config.draws`), the latent's distribution, and the
-    listeners' patterns.
+@dataclass(frozen=True)
+class Made:
+    """Reactions to a batch's speakers, and what they came of."""
+
+    draws: dict[str, Tensor]
+    """[B, K, T, ...]"""
+    distribution: Gaussian
+    """Of the latents."""
+    pattern: Tensor | None
+    """[B, C], the listeners', in the personal stage."""
+    again: Callable[[Tensor], dict[str, Tensor]]
+    """The same latents decoded with other patterns [B, C]."""
+
+
+def made(model: PerReactor, batch: Batch, *, personal: bool, count: int | None = None) -> Made:
+    """Reactions, `count` a clip (default: `config.draws`).
 
     The generic generator is read without gradients in the personal stage, but for its decoder's
     hearing, which the personal decoder shares and no objective of that stage moves.
@@ -74,7 +86,11 @@ def made(
     noise = torch.randn(shape, device=features.device, dtype=features.dtype)
     latent = Gaussian(distribution.mean[:, None], distribution.log_variance[:, None]).at(noise)
     pattern = model.patterns(batch) if personal else None
-    return model.decode(features, latent, pattern, inside), distribution, pattern
+
+    def decoded(pattern: Tensor | None) -> dict[str, Tensor]:
+        return model.decode(features, latent, pattern, inside)
+
+    return Made(decoded(pattern), distribution, pattern, decoded)
 
 
 def targets(batch: Batch, *, personal: bool) -> Tensor:
@@ -89,29 +105,34 @@ def targets(batch: Batch, *, personal: bool) -> Tensor:
 
 def mean_terms(model: PerReactor, batch: Batch) -> dict[str, Tensor]:
     """What the stage "mean" minimises, ours: when to move, without critics or variety."""
-    draws, distribution, _ = made(model, batch, personal=False, count=2)
-    terms = _anchor(model, draws, batch, batch.target_mask)
-    terms["kl"] = model.config.kl_weight * distribution.kl().mean()
+    found = made(model, batch, personal=False, count=2)
+    terms = _anchor(model, found.draws, batch, batch.target_mask)
+    terms["kl"] = model.config.kl_weight * found.distribution.kl().mean()
     return {n: x for n, x in terms.items() if n not in ("variety", "coverage")}
 
 
 def generator_terms(model: PerReactor, batch: Batch, *, personal: bool) -> dict[str, Tensor]:
     """Terms of the generator of a stage (Eqs. 11, 13)."""
     config = model.config
-    draws, distribution, pattern = made(model, batch, personal=personal)
+    found = made(model, batch, personal=personal)
+    draws, pattern = found.draws, found.pattern
     there = targets(batch, personal=personal)
     inside = batch.listener.inside()
     each = inside[:, None].expand(-1, config.draws, -1)
     terms = _anchor(model, draws, batch, there)
     if not personal:
-        kl = distribution.kl().mean()
+        kl = found.distribution.kl().mean()
         terms |= {"kl": config.kl_weight * kl, "log/kl": kl.detach()}
+    if pattern is not None and config.likeness_weight:
+        others = found.again(following(pattern))
+        apart = unlike(model, draws, others, pattern, inside)
+        terms["likeness"] = config.likeness_weight * apart
     if config.motion_weight:
         still = motion_smoothness(draws["coefficients"], each)
         terms["still"] = config.motion_weight * still
     if config.diversity_weight:
-        apart = [pairwise_diversity(x, inside) for x in draws.values()]
-        terms["diversity"] = config.diversity_weight * torch.stack(apart).sum()
+        spread = [pairwise_diversity(x, inside) for x in draws.values()]
+        terms["diversity"] = config.diversity_weight * torch.stack(spread).sum()
     if model.realism is None:
         terms["frames"] = config.pose_weight * _error(draws, batch, there, "coefficients")
     elif config.realism_weight:
@@ -142,7 +163,7 @@ def realism_terms(model: PerReactor, batch: Batch, *, personal: bool) -> dict[st
     config, critic = model.config, model.realism
     assert critic is not None
     with torch.no_grad():
-        draws, _, _ = made(model, batch, personal=personal, count=JUDGED)
+        draws = made(model, batch, personal=personal, count=JUDGED).draws
     inside = batch.listener.inside()[:, None].expand(-1, JUDGED, -1)
     genuine = _real_frames(batch, targets(batch, personal=personal))
     scores, fake = critic(genuine), critic(_some(draws["coefficients"][inside]))
@@ -158,7 +179,8 @@ def suits_terms(model: PerReactor, batch: Batch, *, personal: bool) -> dict[str,
     config = model.config
     there = targets(batch, personal=personal)
     with torch.no_grad():
-        draws, _, pattern = made(model, batch, personal=personal, count=JUDGED)
+        found = made(model, batch, personal=personal, count=JUDGED)
+    draws, pattern = found.draws, found.pattern
     wrong, wrong_there = negatives(batch, personal=personal, hard=config.hard_negatives)
     genuine = _targets(batch)
     groups = (genuine, _seen(model, draws), wrong)

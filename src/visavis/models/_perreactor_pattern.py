@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from visavis.dyad import TRAITS
+from visavis.nn.standardise import Standardise
 
 
 def pairs(count: int) -> tuple[tuple[int, int], ...]:
@@ -63,26 +64,41 @@ class PatternEncoder(nn.Module):
         frames: H, a multiple of 2^K; published 480 (19.2 s).
         times: K rounds.
         pooled: ours: GELU between the linears, and mean and deviation over the frames of the last
-            segment in place of its flattened frames, whose place in time says nothing of a person.
+            segment in place of its flattened frames, whose place in time says nothing of a person;
+            beside them those of the whole window, read with its first differences, for what is left
+            after K rounds is values of the last segment alone.
+        channels: of a frame of history.
     """
 
-    def __init__(self, width: int, *, frames: int, times: int, pooled: bool = False) -> None:
+    def __init__(
+        self, width: int, *, frames: int, times: int, pooled: bool = False, channels: int = 25
+    ) -> None:
         super().__init__()
         self.count, self.pooled = 2**times, pooled
         between = (nn.GELU(),) if pooled else ()
-        size = 2 * width if pooled else frames // self.count * width
-        self.read = nn.Sequential(nn.Linear(25, 2 * width), *between, nn.Linear(2 * width, width))
+        size = 4 * width if pooled else frames // self.count * width
+        self.scale = Standardise(channels) if pooled else None
+        read = 2 * channels if pooled else channels
+        self.read = nn.Sequential(nn.Linear(read, 2 * width), *between, nn.Linear(2 * width, width))
         self.attention = SingleAttention(width)
         self.out = nn.Sequential(nn.Linear(size, 2 * width), *between, nn.Linear(2 * width, width))
 
     def forward(self, history: Tensor) -> Tensor:
-        x = self.read(history).unflatten(1, (self.count, -1))
-        x = rounds(x, self.attention)
+        if self.scale is not None:
+            history = self.scale(history)
+            steps = F.pad(history.diff(dim=1), (0, 0, 1, 0)).abs()
+            history = torch.cat([history, 3 * steps], -1)
+        frames = self.read(history)
+        x = rounds(frames.unflatten(1, (self.count, -1)), self.attention)
         if self.pooled:
-            spread = (x.var(1, unbiased=False) + 1e-6).sqrt()
-            x = torch.cat([x.mean(1), spread], -1)
+            x = torch.cat([_over_time(x), _over_time(frames)], -1)
         pattern: Tensor = self.out(x.flatten(1))
         return pattern
+
+
+def _over_time(x: Tensor) -> Tensor:
+    """Mean and deviation of [N, T, C], as [N, 2 C]."""
+    return torch.cat([x.mean(1), (x.var(1, unbiased=False) + 1e-6).sqrt()], -1)
 
 
 class TraitEncoder(nn.Module):

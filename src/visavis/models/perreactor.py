@@ -25,6 +25,7 @@ from visavis.channels import GROUPS, STANDARD
 from visavis.dyad import Batch, Persona
 from visavis.errors import InputError
 from visavis.models import _perreactor_losses as losses
+from visavis.models import _perreactor_person as person
 from visavis.models._appropriate_loss import real
 from visavis.models._base import Objective, ReactionModel
 from visavis.models._clip_decoder import ATTRIBUTES, COEFFICIENTS, ClipDecoder, Hearing
@@ -60,6 +61,8 @@ class PerReactor(ReactionModel[PerReactorConfig]):
         for decoder in ("generic", "own")
         for part in ("query", "key")
     )
+    likeness: Tensor
+    average: Tensor
     rest_coefficients: Tensor
     rest_attributes: Tensor
 
@@ -78,7 +81,11 @@ class PerReactor(ReactionModel[PerReactorConfig]):
         self.generic = ClipDecoder(width, config.heads, drop)
         # the personalised generator
         self.pattern = PatternEncoder(
-            width, frames=config.history, times=config.rounds, pooled=config.pooled
+            width,
+            frames=config.history,
+            times=config.rounds,
+            pooled=config.pooled,
+            channels=sum(STANDARD[n].size for n in self.remembered),
         )
         self.from_traits = TraitEncoder(width) if config.traits else None
         if config.fusion == "learned":
@@ -86,6 +93,9 @@ class PerReactor(ReactionModel[PerReactorConfig]):
             self.share = nn.Parameter(torch.logit(at))
         elif config.fusion == "concatenation":
             self.join = nn.Linear(2 * width, width)
+            with torch.no_grad():  # begins as the latent alone
+                self.join.weight.copy_(torch.eye(width, 2 * width))
+                self.join.bias.zero_()
         self.own = ClipDecoder(width, config.heads, drop)
         # what judges them in training
         self.realism: RealismCritic | None = None
@@ -104,8 +114,19 @@ class PerReactor(ReactionModel[PerReactorConfig]):
                 )
                 for _ in range(2)
             )
+        if config.likeness_weight:
+            size = person.SIGNATURE
+            self.register_buffer("average", torch.zeros(size))
+            self.register_buffer("likeness", torch.zeros(size, config.likeness_size))
+            self.tells = nn.Linear(width, config.likeness_size)
         self.register_buffer("rest_coefficients", torch.zeros(COEFFICIENTS))
         self.register_buffer("rest_attributes", torch.zeros(ATTRIBUTES))
+
+    @property
+    def remembered(self) -> tuple[str, ...]:
+        """The channels that are read of a history."""
+        more = GROUPS["coefficients"] if self.config.remembers == "everything" else ()
+        return (*GROUPS["attributes"], *more)
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -211,7 +232,7 @@ class PerReactor(ReactionModel[PerReactorConfig]):
         found, given = [], None
         with self.sampling():
             if history is not None:
-                frames = observed_frames(history, GROUPS["attributes"])
+                frames = observed_frames(history, self.remembered)
                 windows = cut(frames.to(self.rest_attributes), self.config.history)
                 parts = [self.pattern(w) for w in windows.split(_HISTORIES_AT_ONCE)]
                 found.append(torch.cat(parts).mean(0))
@@ -237,7 +258,7 @@ class PerReactor(ReactionModel[PerReactorConfig]):
                 f"{self.name} learns persons from their histories; set corpus.history="
                 f"{self.config.history}."
             )
-        windows = first_windows(batch.history, GROUPS["attributes"], self.config.history)
+        windows = first_windows(batch.history, self.remembered, self.config.history)
         pattern: Tensor = self.pattern(windows)
         if self.from_traits is None or batch.traits is None:
             return pattern
@@ -255,6 +276,7 @@ class PerReactor(ReactionModel[PerReactorConfig]):
         """Means and deviations of the inputs, and the average listener's face."""
         face, speech = RunningMoments(COEFFICIENTS), RunningMoments(MFCC)
         listener, attributes = RunningMoments(COEFFICIENTS), RunningMoments(ATTRIBUTES)
+        past = RunningMoments(sum(STANDARD[n].size for n in self.remembered))
         reads = self.inputs
         for batch in batches:
             if "mfcc78" in reads:
@@ -263,6 +285,7 @@ class PerReactor(ReactionModel[PerReactorConfig]):
                 face.update(_rows(batch.speaker, *GROUPS["coefficients"]))
             listener.update(_rows(batch.listener, *GROUPS["coefficients"]))
             attributes.update(_rows(batch.listener, *GROUPS["attributes"]))
+            past.update(_rows(batch.listener, *self.remembered))
         with torch.no_grad():
             if "mfcc78" in reads:
                 speech.write_to(self.speech_scale)
@@ -271,13 +294,20 @@ class PerReactor(ReactionModel[PerReactorConfig]):
             for critic in (self.realism, self.suits, self.suits_person):
                 if critic is not None:
                     listener.write_to(critic.scale)
+            if self.pattern.scale is not None:
+                past.write_to(self.pattern.scale)
             for decoder in (self.generic, self.own):
                 decoder.to_coefficients.bias.copy_(listener.mean)
             self.rest_coefficients.copy_(listener.mean)
             self.rest_attributes.copy_(attributes.mean)
 
     def prepare(self, stage: str, batches: Iterable[Batch]) -> None:
-        """The personal stage begins with the generic decoder and critic."""
+        """The stage "person" begins with what tells the listeners apart, the personal stage with
+        the generic decoder and critic."""
+        if stage == "person" and self.config.likeness_weight:
+            average, likeness = person.what_tells_apart(batches, self.config.likeness_size)
+            self.average.copy_(average)
+            self.likeness.copy_(likeness)
         if stage == "personal":
             self.own.load_state_dict(self.generic.state_dict())
             if self.suits is not None and self.suits_person is not None:
@@ -285,10 +315,14 @@ class PerReactor(ReactionModel[PerReactorConfig]):
 
     def objectives(self, stage: str = "main") -> tuple[Objective, ...]:
         """Generator, realism and appropriateness of the stage "generic" or "personal"; of the
-        stage "mean" (ours) the generator alone."""
+        stages "mean" and "person" (ours) the generator, and what reads histories, alone."""
         own = stage == "personal"
+        taught = ["pattern", "from_traits"]
         if own:
-            parts = ["pattern", "own", "from_traits", "join", "share"]
+            # what the stage "person" has taught stays: a pattern that tells nothing is easier
+            parts = ["own", "join", "share", *([] if self.config.likeness_weight else taught)]
+        elif stage == "person":
+            parts = [*taught, "tells"]
         else:
             parts = ["face", "speech", "fusion", "hearing", "latent", "generic"]
         named = self.named_parameters()
@@ -301,10 +335,15 @@ class PerReactor(ReactionModel[PerReactorConfig]):
         ) -> Callable[[Batch], dict[str, Tensor]]:
             return lambda batch: terms(self, batch, personal=own)
 
+        # as published there are no such stages
         if stage == "mean" and self.config.anchor != "appropriate":
-            return ()  # as published there is no such stage
+            return ()
+        if stage == "person" and not self.config.likeness_weight:
+            return ()
         if stage == "mean":
             return (Objective("generator", generator, partial(losses.mean_terms, self), adam),)
+        if stage == "person":
+            return (Objective("person", generator, partial(person.person_terms, self), adam),)
         found = [Objective("generator", generator, learning(losses.generator_terms), adam)]
         if self.realism is not None:
             parameters = tuple(self.realism.parameters())

@@ -54,6 +54,8 @@ class TrainingRecipe:
     learning_rate: float = Field(default=1e-4, gt=0)
     rates: Mapping[str, float] = field(default_factory=dict)
     """Learning rates of single objectives, by name, where they differ (a GAN's critic)."""
+    crop: int | None = Field(default=None, gt=0)
+    """Frames of a window in this stage; None takes `corpus.crop`."""
     weight_decay: float = Field(default=5e-4, ge=0)
     clip_norm: float = Field(default=1.0, gt=0)
     """Of each objective's gradient."""

@@ -27,6 +27,8 @@ class Share:
     """Places in the corpus."""
     seeds: tuple[tuple[int, int], ...]
     """One a clip, for its window and targets: whoever reads the clip draws the same."""
+    crop: int | None = None
+    """Frames of a window, where the stage has its own."""
 
     def generators(self) -> list[np.random.Generator]:
         return [np.random.default_rng(s) for s in self.seeds]
@@ -51,6 +53,7 @@ class Sampler:
         self.size, self.seed, self.rank, self.world = size, seed, rank, world
         self._order = lru_cache(maxsize=2)(self._shuffled)
         self._batches, self._first, self._clips = [], [0], [0]
+        self._crops = [stage.training.crop for stage in plan]
         for stage in plan:
             steps, batch = stage.training.steps, stage.training.batch
             if steps:
@@ -72,7 +75,7 @@ class Sampler:
         mine = batch // self.world
         places = range(start + self.rank * mine, start + (self.rank + 1) * mine)
         chosen = tuple(int(self._order(p // self.size)[p % self.size]) for p in places)
-        return Share(chosen, tuple((self.seed, p) for p in places))
+        return Share(chosen, tuple((self.seed, p) for p in places), self._crops[stage])
 
     def _shuffled(self, epoch: int) -> NDArray[np.int64]:
         return np.random.default_rng((self.seed, 1 << 40, epoch)).permutation(self.size)
