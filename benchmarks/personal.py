@@ -3,7 +3,8 @@
 Simulated test dyads, the seven listeners of each script. A persona is made from another clip of the
 listener, of another script; "another's" is that of the next of the seven. Scores (`corrected`) are
 against the listener's own reactions (PMAFRG: two a script) and against all appropriate ones
-(MAFRG); retrieval is among the seven, by their other clips. Brackets: 95 %, over scripts.
+(MAFRG); retrieval is among the seven, by their other clips, from attributes and coefficients (people
+blink and nod in these). Brackets: 95 %, over scripts.
 
     python benchmarks/personal.py perreactor
     python benchmarks/personal.py perfrdiff --scripts 20 -k 5
@@ -50,6 +51,12 @@ def attributes(person: Behaviour) -> NDArray[np.float32]:
     return torch.cat([channels[n] for n in GROUPS["attributes"]], -1).numpy()
 
 
+def everything(person: Behaviour) -> NDArray[np.float32]:
+    """[..., T, 83]: attributes and coefficients."""
+    rest = torch.cat([person[n] for n in GROUPS["coefficients"]], -1).numpy()
+    return np.concatenate([attributes(person), rest], -1)
+
+
 def scenes(count: int) -> list[Scene]:
     heard, silent = SimulatedDyads("test"), SimulatedDyads("test", audio=False)
     found = []
@@ -65,44 +72,23 @@ def scenes(count: int) -> list[Scene]:
 
 
 def answered(model: Any, scene: Scene, way: str, samples: int, seed: int) -> list[Any]:
-    """Reactions [K, T, 25] to each dyad of a scene."""
+    """Reactions [K, T, 83] to each dyad of a scene."""
     speakers = Behaviour.stack([d.speaker for d in scene.dyads])
     seeds = seed + torch.arange(len(scene.dyads))
     persona = None
     if way != "nobody":
-        people = [model.persona(clips[0]) for clips in scene.known]
-        if way != "own":
-            people = [*people[1:], people[0]]
-        persona = Persona(people[0].model, torch.stack([p.embedding for p in people]))
-    return list(attributes(model.generate(speakers, samples, seeds=seeds, persona=persona)))
-
-
-def scored(made: list[list[Any]], at: list[Scene], corpus: Any) -> dict[str, F64]:
-    """Per clip: scores against own and all reactions, and how retrieval fares."""
-    pred = [x for scene in made for x in scene]
-    targets, own, speakers = [], [], []
-    for scene in at:
-        for dyad in scene.dyads:
-            names = [dyad.id, *(n for n in dyad.appropriate if n != dyad.id)]
-            targets.append([attributes(corpus.listener(n)) for n in names])
-            own.append([n in dyad.personal for n in names])
-            speakers.append(attributes(dyad.speaker))
-    scores = personal_scores(pred, targets, own, speakers, workers=1)
-    found = {
-        f"{name} {score}": np.array(scores[name].per_clip[score])
-        for name in ("PMAFRG", "MAFRG")
-        for score in ("FRCorr", "FRDist")
-    }
-    ranks = []
-    for reactions, scene in zip(made, at, strict=True):
-        clips = [np.stack([attributes(c) for c in known[1:]]) for known in scene.known]
+        clips = [[np.stack([everything(c) for c in k]) for k in scene.known] for scene in at]
+    people = [x for scene in clips for x in scene]
+    hits, places = [], []
+    for reactions, others in zip(made, clips, strict=True):
         samples = len(reactions[0])
         who = np.repeat(np.arange(len(reactions)), samples)
-        got = persona_retrieval(np.concatenate(reactions), clips, who)
-        ranks.append(got.ranks.reshape(len(reactions), samples))
-    rank = np.concatenate(ranks)
-    found["retrieved"] = (rank == 1).mean(1)
-    found["1 / rank"] = (1 / rank).mean(1)
+        references = [x[1:] for x in others]  # the first made the persona
+        got = persona_retrieval(np.concatenate(reactions), references, who, people=people)
+        hits.append(got.hits.reshape(-1, samples).mean(1))
+        places.append(got.reciprocals.reshape(-1, samples).mean(1))
+    found["retrieved"] = np.concatenate(hits)
+    found["1 / place"] = np.concatenate(places)
     return found
 
 
@@ -112,7 +98,7 @@ def consistency(model: Any, at: list[Scene]) -> float:
     for scene in at:
         speaker = scene.dyads[0].speaker
         rows = [
-            [attributes(model.generate(speaker, 1, persona=model.persona(c)))[0] for c in clips[:2]]
+            [everything(model.generate(speaker, 1, persona=model.persona(c)))[0] for c in clips[:2]]
             for clips in scene.known
         ]
         found.append(persona_consistency(np.array(rows)))
@@ -134,13 +120,13 @@ def main() -> None:
         made = [answered(model, scene, way, given.k, 100 * i) for i, scene in enumerate(at)]
         found[way] = scored(made, at, corpus)
     listeners = len(at[0].dyads)
-    real = [[attributes(d.listener)[None] for d in scene.dyads] for scene in at]
+    real = [[everything(d.listener)[None] for d in scene.dyads] for scene in at]
     found["real listener"] = {
-        n: x for n, x in scored(real, at, corpus).items() if n in ("retrieved", "1 / rank")
+        n: x for n, x in scored(real, at, corpus).items() if n in ("retrieved", "1 / place")
     }
     guessed = np.mean(1 / np.arange(1, listeners + 1))
     print(f"{len(groups)} clips of {len(at)} scripts, {given.k} reactions each")
-    print(f"{listeners} listeners; chance: retrieved {1 / listeners:.3f}, 1 / rank {guessed:.3f}")
+    print(f"{listeners} listeners; chance: retrieved {1 / listeners:.3f}, 1 / place {guessed:.3f}")
     for way, rows in found.items():
         for score, values in rows.items():
             line = f"{way}: {score} {bootstrap(values, groups)}"

@@ -44,26 +44,56 @@ def test_listeners_with_habits_are_found_and_those_without_by_chance() -> None:
 
 
 def test_one_reaction_for_everybody_names_its_listener_by_chance() -> None:
-    """The generic answer: nearest to one listener, whoever it is for."""
+    """The generic answer, whoever it is for, is guessing."""
     made = people(8, 4, 5.0)
     same = np.repeat(made[:1, 3], 8, axis=0)
     found = persona_retrieval(same, list(made[:, :3]), list(range(8)))
     assert found.top1 == pytest.approx(found.chance)
-    assert sorted(found.ranks) == list(range(1, 9))
     assert found.reciprocal == pytest.approx(found.chance_reciprocal)
 
 
-def test_equally_near_listeners_count_as_wrong() -> None:
-    clip = people(1, 2, 1.0)[0]
-    found = persona_retrieval(clip[:1], [clip, clip], [0])
-    assert found.ranks.tolist() == [2]
-    assert found.top1 == 0.0
+def test_what_a_model_does_to_everybody_names_nobody() -> None:
+    """Half the size, and another resting face: the persons are still there."""
+    made = people(12, 6, 20.0)
+    queries = 0.5 * made[:, 5] + 100 * np.random.default_rng(2).standard_normal(4)
+    found = persona_retrieval(queries, list(made[:, :5]), list(range(12)))
+    assert found.top1 == 1.0
+
+
+def test_equally_near_listeners_are_drawn_among() -> None:
+    made = people(2, 3, 30.0)
+    references = [made[0], made[0], made[1]]
+    queries = np.stack([made[0, 0], made[1, 0]])
+    found = persona_retrieval(queries, references, [0, 2])
+    assert (found.above.tolist(), found.tied.tolist()) == ([0, 0], [1, 0])
+    np.testing.assert_allclose(found.hits, [0.5, 1.0])
+    np.testing.assert_allclose(found.reciprocals, [0.75, 1.0])
+
+
+def test_retrieval_equals_an_independent_reference() -> None:
+    """Mahalanobis geometry written out, one pair at a time."""
+    made = people(5, 4, 1.0, seed=3)
+    others = people(30, 5, 1.0, seed=4)
+    queries, truth = made[:, 3], list(range(5))
+    found = persona_retrieval(queries, list(made[:, :3]), truth, people=list(others))
+    apart = np.concatenate([signature(x) - signature(x).mean(0) for x in others])
+    spread = np.sqrt((apart**2).sum(0) / (len(apart) - 30) + 0.01**2)
+    inner = 0.7 * np.cov((apart / spread).T, bias=True) * len(apart) / (len(apart) - 30)
+    inverse = np.linalg.inv((inner + 0.3 * np.eye(12)) * np.outer(spread, spread))
+    q = signature(queries) - signature(queries).mean(0)
+    r = np.stack([signature(x).mean(0) for x in made[:, :3]])
+    r = r - r.mean(0)
+    for i, one in enumerate(q):
+        likeness = [one @ inverse @ x / np.sqrt(x @ inverse @ x) for x in r]
+        assert found.above[i] == sum(x > likeness[i] for x in likeness)
 
 
 def test_what_a_person_does_not_keep_counts_little() -> None:
     """A channel that varies wildly within listeners does not hide one that tells them apart."""
     made = people(10, 6, 0.0)
-    made[..., 0] += 3 * np.arange(10)[:, None, None]
+    angle = 2 * np.pi * np.arange(10)[:, None, None] / 10
+    made[..., 0] += 30 * np.cos(angle)
+    made[..., 2] += 30 * np.sin(angle)
     made[..., 1] += 1000 * np.random.default_rng(1).standard_normal((10, 6, 1))
     queries = made[:, 5]
     found = persona_retrieval(queries, list(made[:, :5]), list(range(10)))
@@ -74,7 +104,7 @@ def test_what_a_person_does_not_keep_counts_little() -> None:
     ("change", "message"),
     [
         ({"references": [np.zeros((2, 9, 4))]}, "two listeners at least"),
-        ({"references": [np.zeros((1, 9, 4))] * 2}, "two references"),
+        ({"references": [np.zeros((1, 9, 4))] * 2}, "two clips of one person"),
         ({"references": [np.zeros((2, 9, 3))] * 2}, "3 D"),
         ({"listeners": [2]}, "0 to 1"),
         ({"listeners": [0, 1]}, "one a reaction"),
@@ -126,4 +156,4 @@ def test_own_targets_are_a_part_of_all_targets() -> None:
 
 
 def test_a_retrieval_of_nothing_right_is_0() -> None:
-    assert Retrieval(np.array([2, 3]), 5).top1 == 0.0
+    assert Retrieval(np.array([1, 2]), np.array([0, 2]), 5).top1 == 0.0

@@ -2,9 +2,12 @@
 
 Retrieval. Each reaction and each listener's reference clips (real ones, of other scripts than the
 reaction's) become a signature: a channel's mean, deviation and mean speed over time, which say how
-somebody moves and not when. Signatures are divided by the reference clips' deviation within
-listeners, number by number, so that what a person keeps from clip to clip counts most. The listener
-whose nearest reference is nearest to the reaction is the answer; chance is 1 / N listeners.
+somebody moves and not when. Signatures are whitened by how one person's clips differ, so that what
+a person keeps from clip to clip counts most, and centred, reactions on reactions and references on
+references, so that what a model does to everybody, or a script, names nobody. The listener whose
+average reference points the most in the reaction's direction is the answer (within-class covariance
+and cosine, as in the recognition of speakers: Hatch et al., 2006); how far counts for nothing, for
+models make people more alike than they are. Chance is 1 / N listeners.
 
 Consistency. Reactions to one speaker, with the same noise, from several histories of each listener:
 how often is another history of the same listener nearer than a history of another listener? 0.5 is
@@ -28,27 +31,44 @@ from visavis.metrics.protocol import Protocol
 from visavis.metrics.scores import Scores
 
 Array = NDArray[np.float64]
-_LEAST = 1e-6
+SHRINKAGE = 0.3
+"""Share of the identity in the correlations within people: there are fewer clips than numbers."""
+SEEN = 0.01
+"""What differs by less than this cannot be seen (channels are shares, or radians)."""
+_LEAST = 1e-9
 
 
 @dataclass(frozen=True)
 class Retrieval:
     """How well reactions tell who reacts."""
 
-    ranks: NDArray[np.int64]
-    """[Q] place of the true listener, 1 is right; of equally near ones, the worst place."""
+    above: NDArray[np.int64]
+    """[Q] other listeners that are nearer than the true one."""
+    tied: NDArray[np.int64]
+    """[Q] others that are exactly as near."""
     listeners: int
     """N."""
 
     @property
+    def hits(self) -> Array:
+        """[Q] chance that the answer is right, where equally near listeners are drawn among."""
+        return np.where(self.above == 0, 1 / (1 + self.tied), 0.0)
+
+    @property
     def top1(self) -> float:
         """Share of reactions whose listener is the nearest."""
-        return float((self.ranks == 1).mean())
+        return float(self.hits.mean())
+
+    @property
+    def reciprocals(self) -> Array:
+        """[Q] 1 / place of the true listener, on average over the places it may have."""
+        each = [1 / np.arange(a + 1, a + t + 2) for a, t in zip(self.above, self.tied, strict=True)]
+        return np.array([x.mean() for x in each])
 
     @property
     def reciprocal(self) -> float:
-        """Mean of 1 / rank."""
-        return float((1 / self.ranks).mean())
+        """Mean of 1 / place."""
+        return float(self.reciprocals.mean())
 
     @property
     def chance(self) -> float:
@@ -62,7 +82,7 @@ class Retrieval:
 
     def __str__(self) -> str:
         return (
-            f"{self.top1:.3f} of {len(self.ranks)} reactions name their listener among "
+            f"{self.top1:.3f} of {len(self.above)} reactions name their listener among "
             f"{self.listeners} (chance {self.chance:.3f})"
         )
 
@@ -81,48 +101,68 @@ def signature(reactions: Any) -> Array:
 
 
 def persona_retrieval(
-    reactions: Any, references: Sequence[Any], listeners: Sequence[int]
+    reactions: Any,
+    references: Sequence[Any],
+    listeners: Sequence[int],
+    *,
+    people: Sequence[Any] = (),
 ) -> Retrieval:
     """Which of N listeners reacts like this?
 
     Args:
-        reactions: [Q, T, D].
-        references: N of [R, T', D], real clips of each listener, of other scripts; two at least of
-            one of them, so that it can be told what a person keeps.
+        reactions: [Q, T, D], of one system to one speaker or to one script, as many for each
+            listener: their average is what nobody is known by.
+        references: N of [R, T', D], real clips of each listener, of other scripts.
         listeners: [Q] whose each reaction is to be, 0 to N - 1.
+        people: some of [R, T', D], clips of any people, which say how one person's clips differ;
+            the more the better. The references themselves by default.
 
     Raises:
-        InputError: fewer than two listeners, no listener with two references, or numbers or axes
-            that do not fit.
+        InputError: fewer than two listeners, nobody with two clips, or numbers or axes that do not
+            fit.
     """
     if len(references) < 2:
         raise InputError(f"retrieval is among two listeners at least, not {len(references)}.")
     queries = signature(reactions)
     known = [signature(clips) for clips in references]
-    for clips in known:
-        agree("3 D", reactions=queries.shape[1], references=clips.shape[1])
+    others = [signature(clips) for clips in people] or known
+    for name, several in (("references", known), ("people", others)):
+        for clips in several:
+            agree("3 D", reactions=queries.shape[1], **{name: clips.shape[1]})
     truth = np.asarray(listeners)
     if truth.shape != (len(queries),) or truth.min() < 0 or truth.max() >= len(known):
         raise InputError(
             f"listeners must be {len(queries)} numbers of 0 to {len(known) - 1}, one a reaction."
         )
-    unit = _within(known)
-    distances = np.stack(
-        [np.sqrt((((queries[:, None] - clips) / unit) ** 2).sum(-1)).min(1) for clips in known],
-        axis=1,
-    )
-    own = distances[np.arange(len(queries)), truth]
-    return Retrieval((distances <= own[:, None]).sum(1), len(known))
+    white = _whitening(others)
+    typical = _directions(np.stack([clips.mean(0) for clips in known]) @ white)
+    likeness = _directions(queries @ white) @ typical.T
+    own = likeness[np.arange(len(queries)), truth][:, None]
+    return Retrieval((likeness > own).sum(1), (likeness == own).sum(1) - 1, len(known))
 
 
-def _within(known: Sequence[Array]) -> Array:
-    """Deviation of each number within listeners, pooled; 1 for numbers that do not vary."""
-    several = [clips - clips.mean(0) for clips in known if len(clips) > 1]
+def _whitening(people: Sequence[Array]) -> Array:
+    """[S, S], after which one person's clips have a deviation of about 1 whatever the direction.
+
+    Deviations below what can be seen count as that; correlations are shrunk towards none.
+    """
+    several = [clips - clips.mean(0) for clips in people if len(clips) > 1]
     if not several:
-        raise InputError("retrieval needs two references of one listener at least.")
+        raise InputError("retrieval needs two clips of one person at least, to know how they vary.")
     freedom = sum(len(clips) - 1 for clips in several)
-    within = np.sqrt(sum((clips**2).sum(0) for clips in several) / freedom)
-    return np.where(within > _LEAST, within, 1.0)
+    within = np.concatenate(several)
+    unit = np.sqrt((within**2).sum(0) / freedom + SEEN**2)
+    within = within / unit
+    moments = (1 - SHRINKAGE) * within.T @ within / freedom + SHRINKAGE * np.eye(len(unit))
+    return np.linalg.cholesky(np.linalg.inv(moments)) / unit[:, None]
+
+
+def _directions(rows: Array) -> Array:
+    """Rows less their average, of length 1; what is no further from it than rounding is 0."""
+    apart = rows - rows.mean(0)
+    length = np.linalg.norm(apart, axis=1, keepdims=True)
+    some = length > _LEAST * np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.where(some, apart / np.where(some, length, 1.0), 0.0)
 
 
 def persona_consistency(reactions: Any) -> float:

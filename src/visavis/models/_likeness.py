@@ -48,7 +48,8 @@ def directions(first: Tensor, second: Tensor, count: int) -> Tensor:
     _, vectors = torch.linalg.eigh(0.5 * (around + around.T))
     best = vectors[:, -count:].flip(1)
     found = torch.linalg.solve_triangular(root.T, best, upper=True)
-    return (found / unit[:, None]).to(first.dtype)
+    scaled: Tensor = found / unit[:, None]
+    return scaled.to(first.dtype)
 
 
 def _shrunk(rows: Tensor) -> Tensor:

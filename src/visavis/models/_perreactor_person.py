@@ -34,7 +34,8 @@ def what_tells_apart(batches: Iterable[Batch], count: int) -> tuple[Tensor, Tens
     Raises:
         InputError: the batches have no histories.
     """
-    first, second = [], []
+    first: list[Tensor] = []
+    second: list[Tensor] = []
     for batch in batches:
         past = _history(batch)
         # equally long, for a longer clip deviates more
