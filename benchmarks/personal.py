@@ -3,8 +3,8 @@
 Simulated test dyads, the seven listeners of each script. A persona is made from another clip of the
 listener, of another script; "another's" is that of the next of the seven. Scores (`corrected`) are
 against the listener's own reactions (PMAFRG: two a script) and against all appropriate ones
-(MAFRG); retrieval is among the seven, by their other clips, from attributes and coefficients (people
-blink and nod in these). Brackets: 95 %, over scripts.
+(MAFRG); retrieval is among the seven, by their other clips, from attributes and coefficients
+(people blink and nod in these). Brackets: 95 %, over scripts.
 
     python benchmarks/personal.py perreactor
     python benchmarks/personal.py perfrdiff --scripts 20 -k 5
@@ -77,7 +77,30 @@ def answered(model: Any, scene: Scene, way: str, samples: int, seed: int) -> lis
     seeds = seed + torch.arange(len(scene.dyads))
     persona = None
     if way != "nobody":
-        clips = [[np.stack([everything(c) for c in k]) for k in scene.known] for scene in at]
+        people = [model.persona(clips[0]) for clips in scene.known]
+        if way != "own":
+            people = [*people[1:], people[0]]
+        persona = Persona(people[0].model, torch.stack([p.embedding for p in people]))
+    return list(everything(model.generate(speakers, samples, seeds=seeds, persona=persona)))
+
+
+def scored(made: list[list[Any]], at: list[Scene], corpus: Any) -> dict[str, F64]:
+    """Per clip: scores against own and all reactions, and how retrieval fares."""
+    pred = [x[..., :25] for scene in made for x in scene]
+    targets, own, speakers = [], [], []
+    for scene in at:
+        for dyad in scene.dyads:
+            names = [dyad.id, *(n for n in dyad.appropriate if n != dyad.id)]
+            targets.append([attributes(corpus.listener(n)) for n in names])
+            own.append([n in dyad.personal for n in names])
+            speakers.append(attributes(dyad.speaker))
+    scores = personal_scores(pred, targets, own, speakers, workers=1)
+    found = {
+        f"{name} {score}": np.array(scores[name].per_clip[score])
+        for name in ("PMAFRG", "MAFRG")
+        for score in ("FRCorr", "FRDist")
+    }
+    clips = [[np.stack([everything(c) for c in k]) for k in scene.known] for scene in at]
     people = [x for scene in clips for x in scene]
     hits, places = [], []
     for reactions, others in zip(made, clips, strict=True):
