@@ -136,6 +136,15 @@ def test_every_clip_comes_once_an_epoch_and_ranks_share_a_step() -> None:
     assert Sampler(10, stages, seed=4)(0).indices != whole(0).indices
 
 
+def test_a_stage_may_have_windows_of_its_own() -> None:
+    stages = (
+        StageRecipe(name="a", training=settings(2)),
+        StageRecipe(name="b", training=settings(2, crop=90)),
+    )
+    sampler = Sampler(10, stages, seed=0)
+    assert [sampler(step).crop for step in range(4)] == [None, None, 90, 90]
+
+
 def test_pieces_of_a_batch_are_its_rows() -> None:
     whole = replace(batch(4, 5), ids=("a", "b", "c", "d"), lengths=torch.tensor([5, 4, 3, 2]))
     first, second = pieces(whole, 2)

@@ -153,8 +153,10 @@ def _whitening(people: Sequence[Array]) -> Array:
     within = np.concatenate(several)
     unit = np.sqrt((within**2).sum(0) / freedom + SEEN**2)
     within = within / unit
-    moments = (1 - SHRINKAGE) * within.T @ within / freedom + SHRINKAGE * np.eye(len(unit))
-    return np.linalg.cholesky(np.linalg.inv(moments)) / unit[:, None]
+    moments = (1 - SHRINKAGE) * within.T @ within / freedom
+    np.fill_diagonal(moments, 1.0)
+    white: Array = np.linalg.cholesky(np.linalg.inv(moments)) / unit[:, None]
+    return white
 
 
 def _directions(rows: Array) -> Array:

@@ -53,6 +53,6 @@ def directions(first: Tensor, second: Tensor, count: int) -> Tensor:
 
 
 def _shrunk(rows: Tensor) -> Tensor:
-    """Second moments of rows [N, S], shrunk towards the identity."""
-    moments = rows.T @ rows / len(rows)
-    return (1 - SHRINKAGE) * moments + SHRINKAGE * torch.eye(len(moments), dtype=moments.dtype)
+    """Correlations of rows [N, S], shrunk towards none; what cannot be seen has none."""
+    found = (1 - SHRINKAGE) * rows.T @ rows / len(rows)
+    return found.fill_diagonal_(1.0)

@@ -93,9 +93,6 @@ class PerReactor(ReactionModel[PerReactorConfig]):
             self.share = nn.Parameter(torch.logit(at))
         elif config.fusion == "concatenation":
             self.join = nn.Linear(2 * width, width)
-            with torch.no_grad():  # begins as the latent alone
-                self.join.weight.copy_(torch.eye(width, 2 * width))
-                self.join.bias.zero_()
         self.own = ClipDecoder(width, config.heads, drop)
         # what judges them in training
         self.realism: RealismCritic | None = None
