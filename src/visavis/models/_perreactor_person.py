@@ -77,18 +77,20 @@ def unlike(
         inside: bool [B, T].
 
     Returns:
-        Mean square over directions, halved: 1 is how far two clips of one person differ.
+        Mean square over directions, halved, where 1 is how far two clips of one person differ; and
+        by how much a person's draws vary more than that.
     """
     own, other = (
         signature(
             torch.cat([x["coefficients"], x["attributes"]], -1),
             inside[:, None].expand(-1, x["attributes"].shape[1], -1),
-        ).mean(1)
+        )
+        @ model.likeness
         for x in (draws, others)
     )
     told = model.config.likeness_gain * model.tells(pattern).detach()
-    apart: Tensor = (own - other) @ model.likeness - (told - following(told))
-    return 0.5 * apart.pow(2).mean()
+    apart: Tensor = (own - other).mean(1) - (told - following(told))
+    return 0.5 * apart.pow(2).mean() + (own.var(1) - 1).relu().mean()
 
 
 def following(rows: Tensor) -> Tensor:
