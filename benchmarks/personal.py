@@ -33,6 +33,8 @@ F64 = NDArray[np.float64]
 WAYS = ("nobody", "own", "another's")
 REFERENCES = 4
 """Clips of each listener, at most, among which a reaction is looked up."""
+PEOPLE = 672
+"""Training clips, of 99 listeners, from which it is learned what tells people apart."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,17 @@ def answered(model: Any, scene: Scene, way: str, samples: int, seed: int) -> lis
     return list(everything(model.generate(speakers, samples, seeds=seeds, persona=persona)))
 
 
-def scored(made: list[list[Any]], at: list[Scene], corpus: Any) -> dict[str, F64]:
+def strangers() -> list[NDArray[np.float32]]:
+    """Clips of training listeners, by listener, which say what tells people apart."""
+    known: dict[str, list[NDArray[np.float32]]] = {}
+    for dyad in SimulatedDyads("train", size=PEOPLE, audio=False):
+        known.setdefault(dyad.listener_id, []).append(everything(dyad.listener))
+    return [np.stack(x) for x in known.values()]
+
+
+def scored(
+    made: list[list[Any]], at: list[Scene], corpus: Any, people: list[Any]
+) -> dict[str, F64]:
     """Per clip: scores against own and all reactions, and how retrieval fares."""
     pred = [x[..., :25] for scene in made for x in scene]
     targets, own, speakers = [], [], []
@@ -101,7 +113,6 @@ def scored(made: list[list[Any]], at: list[Scene], corpus: Any) -> dict[str, F64
         for score in ("FRCorr", "FRDist")
     }
     clips = [[np.stack([everything(c) for c in k]) for k in scene.known] for scene in at]
-    people = [x for scene in clips for x in scene]
     hits, places = [], []
     for reactions, others in zip(made, clips, strict=True):
         samples = len(reactions[0])
@@ -136,16 +147,16 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     model, at = vv.load(given.model), scenes(given.scripts)
-    corpus = SimulatedDyads("test", audio=False)
+    corpus, people = SimulatedDyads("test", audio=False), strangers()
     groups = [i for i, scene in enumerate(at) for _ in scene.dyads]
     found = {}
     for way in WAYS:
         made = [answered(model, scene, way, given.k, 100 * i) for i, scene in enumerate(at)]
-        found[way] = scored(made, at, corpus)
+        found[way] = scored(made, at, corpus, people)
     listeners = len(at[0].dyads)
     real = [[everything(d.listener)[None] for d in scene.dyads] for scene in at]
     found["real listener"] = {
-        n: x for n, x in scored(real, at, corpus).items() if n in ("retrieved", "1 / place")
+        n: x for n, x in scored(real, at, corpus, people).items() if n in ("retrieved", "1 / place")
     }
     guessed = np.mean(1 / np.arange(1, listeners + 1))
     print(f"{len(groups)} clips of {len(at)} scripts, {given.k} reactions each")

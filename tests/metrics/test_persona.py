@@ -71,21 +71,27 @@ def test_equally_near_listeners_are_drawn_among() -> None:
 
 
 def test_retrieval_equals_an_independent_reference() -> None:
-    """Mahalanobis geometry written out, one pair at a time."""
+    """Fisher's discriminants as a generalised eigenproblem, and cosines one pair at a time."""
+    from scipy.linalg import eigh
+
     made = people(5, 4, 1.0, seed=3)
     others = people(30, 5, 1.0, seed=4)
     queries, truth = made[:, 3], list(range(5))
     found = persona_retrieval(queries, list(made[:, :3]), truth, people=list(others))
-    apart = np.concatenate([signature(x) - signature(x).mean(0) for x in others])
-    spread = np.sqrt((apart**2).sum(0) / (len(apart) - 30) + 0.01**2)
-    inner = 0.7 * np.cov((apart / spread).T, bias=True) * len(apart) / (len(apart) - 30)
+    signed = [signature(x) for x in others]
+    apart = np.concatenate([x - x.mean(0) for x in signed])
+    freedom = len(apart) - 30
+    spread = np.sqrt((apart**2).sum(0) / freedom + 0.01**2)
+    inner = 0.7 * (apart / spread).T @ (apart / spread) / freedom
     inner[np.arange(12), np.arange(12)] = 1.0
-    inverse = np.linalg.inv(inner * np.outer(spread, spread))
-    q = signature(queries) - signature(queries).mean(0)
-    r = np.stack([signature(x).mean(0) for x in made[:, :3]])
+    means = np.stack([x.mean(0) for x in signed])
+    _, vectors = eigh(np.cov(means.T), inner * np.outer(spread, spread))
+    kept = vectors[:, ::-1][:, :8]
+    q = (signature(queries) - signature(queries).mean(0)) @ kept
+    r = np.stack([signature(x).mean(0) for x in made[:, :3]]) @ kept
     r = r - r.mean(0)
     for i, one in enumerate(q):
-        likeness = [one @ inverse @ x / np.sqrt(x @ inverse @ x) for x in r]
+        likeness = [one @ x / np.linalg.norm(x) for x in r]
         assert found.above[i] == sum(x > likeness[i] for x in likeness)
 
 

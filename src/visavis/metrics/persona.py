@@ -2,12 +2,12 @@
 
 Retrieval. Each reaction and each listener's reference clips (real ones, of other scripts than the
 reaction's) become a signature: a channel's mean, deviation and mean speed over time, which say how
-somebody moves and not when. Signatures are whitened by how one person's clips differ, so that what
-a person keeps from clip to clip counts most, and centred, reactions on reactions and references on
-references, so that what a model does to everybody, or a script, names nobody. The listener whose
-average reference points the most in the reaction's direction is the answer (within-class covariance
-and cosine, as in the recognition of speakers: Hatch et al., 2006); how far counts for nothing, for
-models make people more alike than they are. Chance is 1 / N listeners.
+somebody moves and not when. Of these numbers the few combinations are kept in which people differ
+most beside how one person's clips do, and both sides are centred, reactions on reactions and
+references on references, so that what a model does to everybody, or a script, names nobody. The
+listener whose average reference points the most in the reaction's direction is the answer, as
+voices are recognised (linear discriminants, within-class covariance, cosine: Dehak et al., 2011);
+how far counts for nothing, for models make people more alike than they are. Chance is 1 / N.
 
 Consistency. Reactions to one speaker, with the same noise, from several histories of each listener:
 how often is another history of the same listener nearer than a history of another listener? 0.5 is
@@ -114,8 +114,8 @@ def persona_retrieval(
             listener: their average is what nobody is known by.
         references: N of [R, T', D], real clips of each listener, of other scripts.
         listeners: [Q] whose each reaction is to be, 0 to N - 1.
-        people: some of [R, T', D], clips of any people, which say how one person's clips differ;
-            the more the better. The references themselves by default.
+        people: some of [R, T', D], clips of any people, best of others than `references`, which say
+            what tells people apart; the more the better. The references themselves by default.
 
     Raises:
         InputError: fewer than two listeners, nobody with two clips, or numbers or axes that do not
@@ -134,17 +134,22 @@ def persona_retrieval(
         raise InputError(
             f"listeners must be {len(queries)} numbers of 0 to {len(known) - 1}, one a reaction."
         )
-    white = _whitening(others)
-    typical = _directions(np.stack([clips.mean(0) for clips in known]) @ white)
-    likeness = _directions(queries @ white) @ typical.T
+    apart = discriminants(others)
+    typical = _directions(np.stack([clips.mean(0) for clips in known]) @ apart)
+    likeness = _directions(queries @ apart) @ typical.T
     own = likeness[np.arange(len(queries)), truth][:, None]
     return Retrieval((likeness > own).sum(1), (likeness == own).sum(1) - 1, len(known))
 
 
-def _whitening(people: Sequence[Array]) -> Array:
-    """[S, S], after which one person's clips have a deviation of about 1 whatever the direction.
+def discriminants(people: Sequence[Array], most: int = 8) -> Array:
+    """What tells people apart, from signatures [R, S] of each: [S, N], N at most `most`.
 
-    Deviations below what can be seen count as that; correlations are shrunk towards none.
+    Times these, one person's clips have a deviation of about 1 in any direction, and people differ
+    the more, the earlier the column. Deviations below what can be seen count as that; correlations
+    within people are shrunk towards none.
+
+    Raises:
+        InputError: nobody has two clips.
     """
     several = [clips - clips.mean(0) for clips in people if len(clips) > 1]
     if not several:
@@ -153,10 +158,14 @@ def _whitening(people: Sequence[Array]) -> Array:
     within = np.concatenate(several)
     unit = np.sqrt((within**2).sum(0) / freedom + SEEN**2)
     within = within / unit
-    moments = (1 - SHRINKAGE) * within.T @ within / freedom
-    np.fill_diagonal(moments, 1.0)
-    white: Array = np.linalg.cholesky(np.linalg.inv(moments)) / unit[:, None]
-    return white
+    inner = (1 - SHRINKAGE) * within.T @ within / freedom
+    np.fill_diagonal(inner, 1.0)
+    white = np.linalg.cholesky(np.linalg.inv(inner)) / unit[:, None]
+    means = np.stack([clips.mean(0) for clips in people]) @ white
+    # the most spread of people's averages, without the covariance, which is large
+    _, _, turned = np.linalg.svd(means - means.mean(0), full_matrices=False)
+    kept: Array = white @ turned[: min(most, len(people) - 1)].T
+    return kept
 
 
 def _directions(rows: Array) -> Array:
