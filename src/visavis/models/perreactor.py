@@ -55,6 +55,7 @@ class PerReactor(ReactionModel[PerReactorConfig]):
 
     config_class = PerReactorConfig
     personal = True
+    sampled_with = ("temperature", "steady")
     # the first decoder layers attend to one token, the latent: no query or key changes that
     inert = tuple(
         f"{decoder}.layers.0.cross_attention.{part}"
