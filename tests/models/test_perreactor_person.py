@@ -145,3 +145,11 @@ def test_who_listens_is_not_learned_without_histories() -> None:
         what_tells_apart([batch(2, 60)], 4)
     average, found = what_tells_apart([people()], 4)
     assert (average.shape, found.shape) == ((SIGNATURE,), (SIGNATURE, 4))
+
+
+def test_rates_of_critics_that_are_left_out_do_no_harm() -> None:
+    """A preset without critics lies over one that gives their rates (Table 2's rows)."""
+    model = made()
+    stage(model, "generic", 1, rates={"realism": 3e-4, "appropriateness": 3e-4})
+    with pytest.raises(InputError, match="critique"):
+        stage(model, "generic", 1, rates={"critique": 3e-4})

@@ -147,6 +147,8 @@ class ReactionModel(nn.Module, ABC, Generic[ConfigT]):
     """Prefixes of parameters that the published architecture has and no loss can move."""
     sampled_with: tuple[str, ...] = ()
     """Settings that sampling alone reads: a trained run may be taken up again with others."""
+    sometimes: ClassVar[tuple[str, ...]] = ()
+    """Objectives that some configurations lack (a critic): a recipe may give their rates anyway."""
     personal: ClassVar[bool] = False
     """Whether it takes a persona."""
     around: ClassVar[str | None] = None

@@ -56,6 +56,7 @@ class PerReactor(ReactionModel[PerReactorConfig]):
     config_class = PerReactorConfig
     personal = True
     sampled_with = ("temperature", "steady")
+    sometimes = ("realism", "appropriateness")
     # the first decoder layers attend to one token, the latent: no query or key changes that
     inert = tuple(
         f"{decoder}.layers.0.cross_attention.{part}"

@@ -92,7 +92,7 @@ def checked(model: ReactionModel[Any], stage: StageRecipe) -> tuple[Objective, .
         )
     names = [o.name for o in found]
     for name in stage.training.rates:
-        if name not in names:
+        if name not in names and name not in model.sometimes:
             raise InputError(f"training.rates names {name!r}. {nearest(name, names)}")
     return found
 
