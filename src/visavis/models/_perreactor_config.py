@@ -59,6 +59,9 @@ class PerReactorConfig(ReactionConfig):
     1."""
     steady: int = Field(default=1, gt=0)
     """Ours: AUs that are drawn are means over so many frames, an odd number."""
+    vividness: float = Field(default=1.0, ge=0)
+    """Ours: reactions are taken so many times as far from the average listener's face; what learns
+    from squared errors is calmer than people."""
     pose_weight: float = Field(default=10.0, ge=0)
     persona_scale: float = Field(default=1e-5, ge=0)
     """Of the pattern among the speaker's tokens in the personal critic (released: 1e-5)."""

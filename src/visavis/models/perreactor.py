@@ -55,7 +55,7 @@ class PerReactor(ReactionModel[PerReactorConfig]):
 
     config_class = PerReactorConfig
     personal = True
-    sampled_with = ("temperature", "steady")
+    sampled_with = ("temperature", "steady", "vividness")
     sometimes = ("realism", "appropriateness")
     # the first decoder layers attend to one token, the latent: no query or key changes that
     inert = tuple(
@@ -208,10 +208,11 @@ class PerReactor(ReactionModel[PerReactorConfig]):
             pattern = embedding_for(persona, len(seeds), self.config.width, features)
         channels = as_channels(self.decode(features, latent, pattern, inside))
         channels["au"] = steadied(channels["au"], self.config.steady, inside)
-        if persona is None:
+        factor = self.config.vividness * (1.0 if persona is None else persona.expressiveness)
+        if factor == 1.0:
             return channels
         rest = rest_of(self.rest_coefficients, self.rest_attributes)
-        return expressed(channels, rest, persona.expressiveness)
+        return expressed(channels, rest, factor)
 
     def persona(self, history: Behaviour | None, traits: Tensor | None = None) -> Persona:
         """Who is listening, from a history [T, ...] of any length, Big Five traits [5], or both.
