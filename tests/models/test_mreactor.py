@@ -291,6 +291,46 @@ def test_a_stream_of_words_and_frames_is_the_whole_clip() -> None:
         torch.testing.assert_close(streamed(model, speaker, cuts), whole, atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize(
+    "kwargs",
+    [
+        {"smooth_noise": 6.0, "steady": 5},
+        {"decay": "post"},
+        {"decay": "none"},
+        {"attention": "self"},
+        {"attention": "cross"},
+        {"attention": "self_cross"},
+        {"variation": 0, "smoothness": False},
+        {"steering": False, "timed": True},
+        {"patch": 1, "steady": 3, "smooth_noise": 2.0},
+    ],
+)
+def test_every_configuration_streams_what_it_generates(kwargs: dict[str, Any]) -> None:
+    model, speaker = made(online=True, memory=40, **kwargs), said(person(73))
+    whole = packed(model, speaker, 2)
+    torch.testing.assert_close(streamed(model, speaker, [7, 30]), whole, atol=1e-5, rtol=0)
+
+
+def test_conversations_at_different_places_are_answered_as_alone() -> None:
+    """One is 31 frames old and another begins; both go on in the same batches."""
+    model = made(online=True, memory=40)
+    a, b = said(person(73)), person(60, seed=3)
+    session = model.session(2)
+    first = session.open(seed=5)
+    parts = [session.step({first: a.window(0, 31)})[first]]
+    second, others = session.open(seed=6), []
+    for start in range(0, 42, 7):
+        given = {first: a.window(31 + start, 38 + start), second: b.window(start, start + 7)}
+        found = session.step(given)
+        parts.append(found[first])
+        others.append(found[second])
+    parts.append(session.flush(first))
+    others += [session.step({second: b.window(42, 60)})[second], session.flush(second)]
+    alone = model.generate(b, 2, seeds=6).pack()
+    torch.testing.assert_close(Behaviour.cat(parts).pack(), packed(model, a, 2), atol=1e-5, rtol=0)
+    torch.testing.assert_close(Behaviour.cat(others).pack(), alone, atol=1e-5, rtol=0)
+
+
 def test_what_is_said_later_changes_nothing_before() -> None:
     model = made(online=True)
     early, late = said(person(73), WORDS[:3]), said(person(73))
@@ -341,6 +381,7 @@ def test_a_lane_that_is_not_open_is_refused() -> None:
     [
         ({"width": 30, "heads": 4}, "multiple of its heads"),
         ({"sampling_steps": 2000}, "at most steps"),
+        ({"steady": 4}, "steady must be odd"),
         ({"online": True, "memory": 2, "patch": 5}, "memory must hold"),
         ({"layer": 3}, "layer"),
     ],

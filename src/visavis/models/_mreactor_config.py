@@ -9,6 +9,7 @@ from pydantic.dataclasses import dataclass
 
 from visavis.models._base import STRICT, ReactionConfig
 from visavis.nn.relative_attention import Decay, Direction
+from visavis.nn.smooth_noise import reach
 
 AttentionKind = Literal["relative_subject", "self", "cross", "self_cross"]
 """The kinds of Fig. 2 of the supplementary: (d), (a), (b), (c)."""
@@ -77,6 +78,11 @@ class MReactorConfig(ReactionConfig):
     """Of behaviour and of subjects, each by itself."""
     temperature: float = Field(default=1.0, gt=0)
     """Of the noise that a reaction begins with; training does not read it."""
+    smooth_noise: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    """Ours: frames over which the noise is alike, in training and sampling (`nn.smooth_noise`)."""
+    steady: int = Field(default=1, gt=0)
+    """Ours: frames of a reaction that each of its frames is the mean of, around it or, online, up
+    to it; odd."""
 
     # the objective
     listener: Literal["paired", "appropriate"] = "paired"
@@ -106,10 +112,17 @@ class MReactorConfig(ReactionConfig):
             raise ValueError(
                 f"sampling_steps must be at most steps, not {self.sampling_steps} of {self.steps}"
             )
+        if self.steady % 2 == 0:
+            raise ValueError(f"steady must be odd, not {self.steady}")
         if self.online and self.memory < self.patch:
             raise ValueError(f"memory must hold a patch, not {self.memory} of {self.patch}")
         if self.guidance != 1 and not self.condition_dropout:
             raise ValueError("guidance other than 1 wants condition_dropout in training")
+
+    @property
+    def noise_tokens(self) -> int:
+        """Tokens before the first whose white noise is mixed into its own."""
+        return -(-reach(self.smooth_noise) // self.patch)
 
     @property
     def span(self) -> int | None:

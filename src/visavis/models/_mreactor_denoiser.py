@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from visavis.models._mreactor_config import MReactorConfig
-from visavis.nn.cache import Recall
 from visavis.nn.positions import sinusoid
 from visavis.nn.relative_attention import RelativeAttention
 from visavis.nn.step_embedding import step_embedding
@@ -102,7 +101,6 @@ class Layer(nn.Module):
         *,
         own_bias: Tensor | None,
         bias: Tensor | None,
-        recall: Recall | None,
         watch: dict[str, list[Tensor]] | None,
     ) -> Tensor:
         """x [R, N, C] at steps [R, C]; keys and values [R, heads, S, c]."""
@@ -117,7 +115,7 @@ class Layer(nn.Module):
             if watch is not None and own_bias is not None:
                 own_keys, _ = self.own.keys_values(entered)
                 watch["own"].append(self.own.weights(entered, own_keys, own_bias))
-            mixed = self.own(entered, entered, bias=own_bias, recall=recall)
+            mixed = self.own(entered, entered, bias=own_bias)
             x = x + gate * mixed
         if self.heard is not None:
             assert keys is not None and values is not None and bias is not None
@@ -158,22 +156,55 @@ class Denoiser(nn.Module):
     @property
     def own_attentions(self) -> int:
         """Attentions to the own past, whose keys and values a stream keeps for every step."""
-        return sum(layer.own is not None for layer in self._layers())
+        return sum(layer.own is not None for layer in self.each())
 
     @property
     def heard_attentions(self) -> int:
-        return sum(layer.heard is not None for layer in self._layers())
+        return sum(layer.heard is not None for layer in self.each())
 
-    def _layers(self) -> list[Layer]:
+    def each(self) -> list[Layer]:
+        """The layers."""
         return [layer for layer in self.layers if isinstance(layer, Layer)]
 
-    def _placed(self, x: Tensor, first: Tensor | int) -> Tensor:
-        """Plain attention does not know where a token stands."""
+    def _place(self, count: int, first: Tensor | int, like: Tensor) -> Tensor | None:
+        """Plain attention does not know where a token stands: [1 or B, N, width] to be added to
+        the tokens from number `first`, one or [B], on."""
         if not self.placed:
-            return x
-        place = torch.arange(x.shape[1], device=x.device)
+            return None
+        place = torch.arange(count, device=like.device)[None]
         place = place + (first[:, None] if isinstance(first, Tensor) else first)
-        return x + sinusoid(place, x.shape[-1]).to(x)
+        return sinusoid(place, self.config.width).to(like)
+
+    def beside(self, tokens: Tensor, first: Tensor | int = 0) -> Tensor | None:
+        """What is added to a reaction's tokens of the same moments as C [B, N, width]."""
+        timed: Tensor | None = None if self.timed is None else self.timed(tokens)
+        place = self._place(tokens.shape[1], first, tokens)
+        if timed is None or place is None:
+            return place if timed is None else timed
+        return timed + place
+
+    def heard(
+        self,
+        tokens: Tensor,
+        elements: Tensor | None,
+        chosen: Tensor | None,
+        *,
+        first: Tensor | int = 0,
+    ) -> list[tuple[Tensor, Tensor] | None]:
+        """The speaker's keys [B, heads, N, c] and values [B, K or 1, heads, N, c] to each layer.
+
+        Args:
+            tokens: C, [B, N, width].
+            elements: vectors of S, [B, N, S, subject].
+            chosen: bool [B, K or 1, N, S].
+            first: number of the first token, one or [B].
+        """
+        pooled = there = None
+        if self.pool is not None and elements is not None and chosen is not None:
+            pooled, there = self.pool(tokens, elements, chosen), chosen.any(-1)
+        place = self._place(tokens.shape[1], first, tokens)
+        placed = tokens if place is None else tokens + place
+        return [layer.remember(placed, pooled, there) for layer in self.each()]
 
     def remember(
         self,
@@ -183,53 +214,45 @@ class Denoiser(nn.Module):
         samples: int,
         *,
         hidden: Tensor | None = None,
-        recall: Recall | None = None,
-        first: Tensor | int = 0,
     ) -> Known:
+        """`heard` for K `samples` of whole clips, and what distances add to scores.
+
+        `hidden`: [B, 1, 1, N], -inf for tokens that are not there.
         """
-        Args:
-            tokens: C, [B, N, width].
-            elements: vectors of S, [B, N, S, subject].
-            chosen: bool [B, K or 1, N, S].
-            samples: K.
-            hidden: [B, 1, 1, tokens that are seen], -inf for those that are not there.
-            recall: keys and values of earlier tokens, [B, ...] and [B K, ...].
-            first: number of the first token.
-        """
-        pooled = there = None
-        if self.pool is not None and elements is not None and chosen is not None:
-            pooled, there = self.pool(tokens, elements, chosen), chosen.any(-1)
-        placed, count = self._placed(tokens, first), tokens.shape[1]
-        seen = count if hidden is None else hidden.shape[-1]
+        count = tokens.shape[1]
         each = None if hidden is None else hidden.repeat_interleave(samples, 0)
 
         def biased(attention: RelativeAttention | None) -> Tensor | None:
             if attention is None:
                 return None
-            bias = attention.bias(count, seen, tokens, span=self.config.span)[None]
+            bias = attention.bias(count, count, tokens, span=self.config.span)[None]
             return bias if each is None else bias + each
 
         keys: list[Tensor | None] = []
         values: list[Tensor | None] = []
-        for layer in self._layers():
-            made = layer.remember(placed, pooled, there)
+        for made in self.heard(tokens, elements, chosen):
             if made is None:
                 keys.append(None)
                 values.append(None)
                 continue
-            one, many = made
-            many = many.expand(-1, samples, -1, -1, -1).flatten(0, 1)
-            if recall is not None:
-                one, many = recall.join(one, many)
-            keys.append(one.repeat_interleave(samples, 0))
-            values.append(many)
+            keys.append(made[0].repeat_interleave(samples, 0))
+            values.append(made[1].expand(-1, samples, -1, -1, -1).flatten(0, 1))
         return Known(
             tokens,
             tuple(keys),
             tuple(values),
-            tuple(biased(layer.own) for layer in self._layers()),
-            tuple(biased(layer.heard) for layer in self._layers()),
+            tuple(biased(layer.own) for layer in self.each()),
+            tuple(biased(layer.heard) for layer in self.each()),
         )
+
+    def embedded(self, steps: Tensor, manner: Manner) -> Tensor:
+        """Steps [..., B, K], v and smoothness as one vector, [..., B, K, width]."""
+        found: Tensor = self.step(step_embedding(steps, _STEP_WIDTH))
+        if self.variation is not None and manner.variation is not None:
+            found = found + self.variation(manner.variation)
+        if self.smoothness is not None and manner.smoothness is not None:
+            found = found + self.smoothness(manner.smoothness[..., None])
+        return found
 
     def forward(
         self,
@@ -238,25 +261,14 @@ class Denoiser(nn.Module):
         known: Known,
         manner: Manner,
         *,
-        recall: Recall | None = None,
-        first: Tensor | int = 0,
         watch: dict[str, list[Tensor]] | None = None,
     ) -> Tensor:
         """Noisy reactions [B, K, N, numbers] at steps [B, K] to clean ones."""
         clips, samples = noisy.shape[:2]
-        embedded = self.step(step_embedding(steps, _STEP_WIDTH))
-        if self.variation is not None and manner.variation is not None:
-            embedded = embedded + self.variation(manner.variation)
-        if self.smoothness is not None and manner.smoothness is not None:
-            embedded = embedded + self.smoothness(manner.smoothness[..., None])
-        step = nn.functional.silu(embedded).flatten(0, 1)
-
-        x = self.into(noisy)
-        if self.timed is not None:
-            x = x + self.timed(known.tokens)[:, None]
-        many = first.repeat_interleave(samples) if isinstance(first, Tensor) else first
-        x = self._placed(x.flatten(0, 1), many)
-        for i, layer in enumerate(self._layers()):
+        step = nn.functional.silu(self.embedded(steps, manner)).flatten(0, 1)
+        x, beside = self.into(noisy), self.beside(known.tokens)
+        x = (x if beside is None else x + beside[:, None]).flatten(0, 1)
+        for i, layer in enumerate(self.each()):
             x = layer(
                 x,
                 step,
@@ -264,7 +276,6 @@ class Denoiser(nn.Module):
                 known.values[i],
                 own_bias=known.own_biases[i],
                 bias=known.biases[i],
-                recall=recall,
                 watch=watch,
             )
         shift, scale = self.adapt(step)[:, None].chunk(2, -1)

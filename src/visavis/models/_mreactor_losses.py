@@ -11,6 +11,7 @@ from visavis.behaviour import Behaviour
 from visavis.channels import GROUPS, SUBJECT_SLOTS
 from visavis.dyad import Batch
 from visavis.models._appropriate_loss import real
+from visavis.models._mreactor_config import MReactorConfig
 from visavis.models._mreactor_denoiser import LISTENER, Manner
 from visavis.models._mreactor_inputs import patched, unpatched
 from visavis.models._mreactor_regions import REGIONS, decorrelation
@@ -18,6 +19,7 @@ from visavis.models._mreactor_subjects import steered
 from visavis.nn.diffusion import noised
 from visavis.nn.losses import concordance, masked_mean
 from visavis.nn.schedules import alpha_bars, cosine_betas
+from visavis.nn.smooth_noise import drawn_like
 
 if TYPE_CHECKING:
     from visavis.models.mreactor import MReactor, Understood
@@ -76,7 +78,7 @@ def _generation(model: MReactor, batch: Batch, understood: Understood) -> dict[s
     device = x0.device
     steps = torch.randint(config.steps, (clips, samples), device=device)
     levels = alpha_bars(cosine_betas(config.steps)).to(device)[steps.flatten()]
-    noise = torch.randn_like(x0)
+    noise = _noise_like(x0, config)
     x = noised(x0.flatten(0, 1), noise.flatten(0, 1), levels).view_as(x0)
 
     lost = torch.rand(2, clips, samples, device=device) < config.condition_dropout
@@ -104,6 +106,15 @@ def _generation(model: MReactor, batch: Batch, understood: Understood) -> dict[s
         agreement = concordance(raw, wanted[..., :ATTRIBUTES], known).nan_to_num(1.0)
         found["agreement"] = config.agreement_weight * (1 - agreement).mean()
     return found
+
+
+def _noise_like(x0: Tensor, config: MReactorConfig) -> Tensor:
+    """Noise for tokens [B, K, N, numbers], over their frames as in sampling."""
+    if not config.smooth_noise:
+        return torch.randn_like(x0)
+    count = x0.shape[2] * config.patch
+    frames = unpatched(x0.flatten(0, 1), config.patch, count)
+    return patched(drawn_like(frames, config.smooth_noise), config.patch).view_as(x0)
 
 
 def _chosen(model: MReactor, understood: Understood, samples: int, lost: Tensor) -> Tensor | None:

@@ -24,9 +24,14 @@ from visavis.behaviour import Behaviour, Word
 from visavis.dyad import Persona
 from visavis.features.subjects.channel import utterances
 from visavis.models._base import Lane
+from visavis.models._mreactor_denoiser import LISTENER, Manner
 from visavis.models._mreactor_regions import Before
+from visavis.models._mreactor_stream import Rings, TokenDenoiser
+from visavis.models._mreactor_subjects import chances_of
 from visavis.models._session import Conversation, WindowSession
+from visavis.models._steady import trailing
 from visavis.nn.cache import Recall
+from visavis.nn.schedules import trailing_steps
 
 if TYPE_CHECKING:
     from visavis.models.mreactor import MReactor
@@ -37,128 +42,135 @@ _KEPT = 3
 
 @dataclass(frozen=True)
 class OnlineState:
-    """What B conversations of K samples remember between tokens."""
+    """What a conversation of K samples remembers between tokens."""
 
     token: Tensor
-    """int64 [B]: number of the next token; as many of the memory are real, its last ones."""
+    """int64 [1]: number of the next token."""
     pose: Tensor
-    """[B, 25, 6]"""
+    """[1, 25, 6]"""
     total: Tensor
-    """float64 [B, 58]"""
+    """float64 [1, 58]"""
     frames: Tensor
-    """float64 [B]"""
-    perceived: tuple[Tensor, ...]
-    """Keys and values of the perception, [B M, heads, span, c] each."""
-    heard: tuple[Tensor, ...]
-    """Keys [B, heads, span, c] and values [B K, heads, span, c] of the speaker, a layer."""
-    own: tuple[Tensor, ...]
-    """Keys and values of the own past, [B K, heads, span, c], a layer and denoising step."""
+    """float64 [1]"""
+    perceived: Tensor
+    """Keys and values of the perception, [2 attentions, M, heads, span, c], the latest last."""
+    heard_keys: Tensor
+    """Of the speaker, [layers, 1, heads, span, c], a ring: token n lies in slot n % span ..."""
+    heard_values: Tensor
+    """... [layers, K, heads, span, c]."""
+    own: Tensor
+    """Of the own past, [steps, layers, 2, K, heads, span, c], a ring."""
+    variation: Tensor
+    """v, [1, K, variation]; no numbers where the model has none."""
+    made: Tensor
+    """The reactions' last steady - 1 frames as they were drawn, [1, K, steady - 1, 83]."""
+    chances: Tensor
+    """What orders each utterance's subjects, [1, slots]."""
     said: Tensor
-    """uint8: the words of the last utterances as JSON, one conversation's; empty in a batch."""
+    """uint8: the words of the last utterances as JSON."""
 
 
-def begin(model: MReactor, clips: int, samples: int) -> OnlineState:
+def begin(model: MReactor, seed: int, samples: int) -> OnlineState:
     """Before the first frame."""
-    config = model.config
+    from visavis.models.mreactor import Controls
+
+    config, denoiser = model.config, model.denoiser
     like, span = model.listener_scale.mean, config.span or 1
-    before = Before.none(clips, like)
+    before = Before.none(1, like)
+    seeds = torch.tensor([seed], device=like.device)
 
-    def memory(rows: int, count: int, heads: int, width: int) -> tuple[Tensor, ...]:
-        return tuple(like.new_zeros(rows, heads, span, width // heads) for _ in range(count))
+    def ring(*lead: int) -> Tensor:
+        return like.new_zeros(*lead, config.heads, span, config.width // config.heads)
 
-    many, denoiser = clips * samples, model.denoiser
-    heard: list[Tensor] = []
-    for _ in range(denoiser.heard_attentions):
-        heard += memory(clips, 1, config.heads, config.width)
-        heard += memory(many, 1, config.heads, config.width)
+    perceiving = config.perception_heads, span, config.perception_width // config.perception_heads
+    variation = model.manner(seeds, samples, Controls()).variation
     return OnlineState(
-        torch.zeros(clips, dtype=torch.int64, device=like.device),
-        before.pose,
-        before.total,
-        before.frames,
-        memory(
-            clips * len(config.modalities),
-            2 * model.perception.attentions,
-            config.perception_heads,
-            config.perception_width,
+        token=torch.zeros(1, dtype=torch.int64, device=like.device),
+        pose=before.pose,
+        total=before.total,
+        frames=before.frames,
+        perceived=like.new_zeros(
+            2 * model.perception.attentions, len(config.modalities), *perceiving
         ),
-        tuple(heard),
-        memory(
-            many,
-            2 * denoiser.own_attentions * config.sampling_steps,
-            config.heads,
-            config.width,
-        ),
-        torch.zeros(0, dtype=torch.uint8, device=like.device),
+        heard_keys=ring(denoiser.heard_attentions, 1),
+        heard_values=ring(denoiser.heard_attentions, samples),
+        own=ring(config.sampling_steps, denoiser.own_attentions, 2, samples),
+        variation=like.new_zeros(1, samples, 0) if variation is None else variation,
+        made=like.new_zeros(1, samples, config.steady - 1, LISTENER),
+        chances=chances_of(seeds),
+        said=torch.zeros(0, dtype=torch.uint8, device=like.device),
     )
 
 
-def hidden_of(state: OnlineState, span: int, tokens: int, like: Tensor) -> Tensor:
-    """What of the memory is not there yet, [B, 1, 1, span + tokens]."""
-    place = torch.arange(span + tokens, device=like.device)
-    empty = place < span - state.token[:, None]
-    hidden = like.new_zeros(len(state.token), 1, 1, span + tokens)
+_LANES = {"perceived": 1, "heard_keys": 1, "heard_values": 1, "own": 3}
+"""Axis of a state's tensors along which conversations lie side by side; 0 for those not named."""
+
+
+def hidden_of(token: Tensor, span: int, like: Tensor) -> Tensor:
+    """What of the perception's memory is not there yet, [B, 1, 1, span + 1]."""
+    empty = torch.arange(span + 1, device=like.device) < span - token[:, None]
+    hidden = like.new_zeros(len(token), 1, 1, span + 1)
     return hidden.masked_fill(empty[:, None, None], float("-inf"))
 
 
 def advance(
-    model: MReactor, speaker: Behaviour, state: OnlineState, seeds: Tensor, samples: int
-) -> tuple[OnlineState, dict[str, Tensor]]:
-    """The next token of B conversations: speaker [B, t] of at most a patch, channels [B, K, t]."""
+    model: MReactor,
+    speaker: Behaviour,
+    states: Sequence[OnlineState],
+    seeds: Tensor,
+    samples: int,
+) -> tuple[list[OnlineState], dict[str, Tensor]]:
+    """The next token of B conversations: speaker [B, t] of at most a patch, channels [B, K, t].
+
+    Rings are written in place, where tokens are out of reach: doing it twice is the same.
+    """
     from visavis.models.mreactor import Controls
 
-    config = model.config
-    span = config.span
+    config, span = model.config, model.config.span
     assert span is not None
-    hidden = hidden_of(state, span, 1, state.pose)
-    perceived = Recall(state.perceived, span)
-    before = Before(state.pose, state.total, state.frames)
+    at = _together(states)
+    perceived = Recall(at.perceived.unbind(0), span)
+    before = Before(at.pose, at.total, at.frames)
+    hidden = hidden_of(at.token, span, at.pose)
     understood, after = model.told(speaker, before, perceived, hidden)
-    heard = Recall(state.heard, span)
-    elements, chosen = model.subject_sets(understood.slots, seeds, samples)
-    known = model.denoiser.remember(
+    elements, chosen = model.subject_sets(understood.slots, at.chances, samples)
+    smoothness = model.manner(seeds, samples, Controls(without=("variation",))).smoothness
+    variation = at.variation if at.variation.shape[-1] else None
+    denoise = TokenDenoiser(
+        model.denoiser,
+        Rings(at.heard_keys, at.heard_values, at.own),
+        at.token,
         understood.tokens,
         elements,
         chosen,
+        Manner(variation, smoothness),
+        trailing_steps(config.steps, config.sampling_steps),
         samples,
-        hidden=hidden,
-        recall=heard,
-        first=state.token,
     )
-    manner = model.manner(seeds, samples, Controls())
-    each = 2 * model.denoiser.own_attentions
-    kept: list[Tensor] = []
-
-    def denoise(x: Tensor, t: Tensor) -> Tensor:
-        number = len(kept) // each if each else 0
-        own = Recall(state.own[number * each : (number + 1) * each], span)
-        made = model.denoiser(
-            x.unflatten(0, (-1, samples)),
-            t.unflatten(0, (-1, samples)),
-            known,
-            manner,
-            recall=own,
-            first=state.token,
-        )
-        kept.extend(own.kept)
-        flat: Tensor = made.flatten(0, 1)
-        return flat
-
-    start = model.start(seeds, samples, state.token, 1)
+    start = model.start(seeds, samples, at.token, 1)
     clean = model.sampled(denoise, start.flatten(0, 1)).unflatten(0, (-1, samples))
-    if after is not None:
-        before = after
-    new = replace(
-        state,
-        token=state.token + 1,
+    raw = model.frames(clean, speaker.frames)
+    steady = trailing(raw, config.steady, at.made, at.token * config.patch)
+    before = before if after is None else after
+    made = torch.cat([at.made, raw], -2)
+    now = replace(
+        at,
+        token=at.token + 1,
         pose=before.pose,
         total=before.total,
         frames=before.frames,
-        perceived=tuple(perceived.kept),
-        heard=tuple(heard.kept),
-        own=tuple(kept),
+        perceived=torch.stack(perceived.kept),
+        made=made[..., made.shape[-2] + 1 - config.steady :, :],
     )
-    return new, model.channels(clean, speaker.frames)
+    new = {"heard_keys": denoise.heard_keys, "heard_values": denoise.heard_values}
+    new["own"] = denoise.own
+    kept = []
+    for i, state in enumerate(states):
+        slot = int(state.token) % span
+        for name, x in new.items():
+            getattr(state, name)[..., slot, :] = _lane(name, x, i, len(states))[..., 0, :]
+        kept.append(_apart(now, state, i, len(states)))
+    return kept, model.channels(steady)
 
 
 class MReactorSession(WindowSession[OnlineState]):
@@ -167,7 +179,7 @@ class MReactorSession(WindowSession[OnlineState]):
     model: MReactor
 
     def start(self, seed: int, persona: Persona | None) -> OnlineState:
-        return begin(self.model, 1, self.num_samples)
+        return begin(self.model, seed, self.num_samples)
 
     def step(self, speakers: Mapping[Lane, Behaviour]) -> Mapping[Lane, Behaviour]:
         """As every session's; words that come with the frames are kept and told."""
@@ -205,57 +217,46 @@ class MReactorSession(WindowSession[OnlineState]):
         self, conversations: Sequence[Conversation[OnlineState]], speaker: Behaviour, *, last: bool
     ) -> tuple[list[OnlineState], list[dict[str, Tensor]]]:
         seeds = torch.tensor([c.seed for c in conversations], device=speaker.device)
-        states = [c.state for c in conversations]
-        state, made = advance(self.model, speaker, _together(states), seeds, self.num_samples)
-        rows = range(len(states))
-        parts = [{n: x[i] for n, x in made.items()} for i in rows]
-        return [_apart(state, i, len(states), states[i].said) for i in rows], parts
+        before = [c.state for c in conversations]
+        states, made = advance(self.model, speaker, before, seeds, self.num_samples)
+        return states, [{n: x[i] for n, x in made.items()} for i in range(len(states))]
 
     def state_tensors(self, state: OnlineState) -> dict[str, Tensor]:
-        flat: dict[str, Tensor] = {}
-        for name, value in vars(state).items():
-            if isinstance(value, tuple):
-                flat |= {f"{name}/{i:04}": x for i, x in enumerate(value)}
-            else:
-                flat[name] = value
-        return flat
+        return dict(vars(state))
 
     def state_from(self, tensors: Mapping[str, Tensor]) -> OnlineState:
-        def many(prefix: str) -> tuple[Tensor, ...]:
-            return tuple(tensors[n] for n in sorted(tensors) if n.startswith(f"{prefix}/"))
-
-        single = {n: x for n, x in tensors.items() if "/" not in n}
-        return OnlineState(
-            **single, perceived=many("perceived"), heard=many("heard"), own=many("own")
-        )
+        return OnlineState(**tensors)
 
 
 def _together(states: Sequence[OnlineState]) -> OnlineState:
-    """Conversations as one batch."""
-    parts: dict[str, Tensor | tuple[Tensor, ...]] = {}
-    for name, value in vars(states[0]).items():
-        if name == "said":
-            parts[name] = value[:0]
-        elif isinstance(value, tuple):
-            same = zip(*(getattr(s, name) for s in states), strict=True)
-            parts[name] = tuple(torch.cat(list(x)) for x in same)
-        else:
-            parts[name] = torch.cat([getattr(s, name) for s in states])
-    return OnlineState(**parts)  # type: ignore[arg-type]
+    """Conversations as one batch; one alone as it is."""
+    if len(states) == 1:
+        return states[0]
+    parts = {
+        name: torch.cat([getattr(s, name) for s in states], _LANES.get(name, 0))
+        for name in vars(states[0])
+        if name != "said"
+    }
+    return OnlineState(**parts, said=states[0].said[:0])
 
 
-def _apart(state: OnlineState, index: int, count: int, said: Tensor) -> OnlineState:
-    """One conversation of several, in memory of its own."""
+def _lane(name: str, x: Tensor, index: int, count: int) -> Tensor:
+    """One conversation's part of a tensor of several."""
+    axis = _LANES.get(name, 0)
+    rows = x.shape[axis] // count
+    return x.narrow(axis, index * rows, rows)
 
-    def own(x: Tensor) -> Tensor:
-        rows = len(x) // count
-        return x[index * rows : (index + 1) * rows].clone()
 
-    parts: dict[str, Tensor | tuple[Tensor, ...]] = {"said": said}
-    for name, value in vars(state).items():
-        if name != "said":
-            parts[name] = tuple(own(x) for x in value) if isinstance(value, tuple) else own(value)
-    return OnlineState(**parts)  # type: ignore[arg-type]
+_MOVED = ("token", "pose", "total", "frames", "perceived", "made")
+
+
+def _apart(now: OnlineState, state: OnlineState, index: int, count: int) -> OnlineState:
+    """A conversation after a batch's token; what it keeps is in memory of its own."""
+    if count == 1:
+        return replace(state, **{name: getattr(now, name) for name in _MOVED})
+    return replace(
+        state, **{name: _lane(name, getattr(now, name), index, count).clone() for name in _MOVED}
+    )
 
 
 # ---------------------------------------------------------------------- words

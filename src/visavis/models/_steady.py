@@ -23,3 +23,21 @@ def steadied(x: Tensor, frames: int, inside: Tensor | None = None) -> Tensor:
     means = total.view(*x.shape[:2], x.shape[3], -1).transpose(2, 3)
     out: Tensor = means / share.clamp(min=1e-6)[:, None, :, None]
     return out
+
+
+def trailing(x: Tensor, frames: int, before: Tensor, first: Tensor | int) -> Tensor:
+    """Each frame of [B, K, T, C] as the mean of the last `frames`, itself included.
+
+    Args:
+        before: the frames before x, [B, K, frames - 1, C], zeros where there were none.
+        first: number of x's first frame in its conversation, one or [B].
+    """
+    if frames == 1:
+        return x
+    joined = torch.cat([before, x], -2)
+    total = joined.unfold(-2, frames, 1).sum(-1)
+    number = torch.arange(1, x.shape[-2] + 1, device=x.device)
+    number = number + (first[:, None] if isinstance(first, Tensor) else first)
+    share = number.clamp(max=frames).to(x.dtype)[..., None]
+    out: Tensor = total / (share[:, None] if share.ndim == 3 else share)
+    return out

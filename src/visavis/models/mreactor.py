@@ -40,7 +40,7 @@ from visavis.models._base import ReactionModel
 from visavis.models._checks import seeds_of
 from visavis.models._mreactor_config import MReactorConfig
 from visavis.models._mreactor_denoiser import LISTENER, Denoiser, Known, Manner
-from visavis.models._mreactor_inputs import Patches, Source, there, unpatched
+from visavis.models._mreactor_inputs import Patches, Source, patched, there, unpatched
 from visavis.models._mreactor_losses import jerkiness, listener_rows, terms
 from visavis.models._mreactor_perception import Perceived, Perception
 from visavis.models._mreactor_regions import REGIONS, Alignment, Before, Regions
@@ -51,10 +51,12 @@ from visavis.models._outputs import (
     attributes_in_range,
     coefficient_channels,
 )
+from visavis.models._steady import steadied, trailing
 from visavis.nn.cache import Recall
 from visavis.nn.relative_attention import RelativeAttention
 from visavis.nn.samplers import ddim
 from visavis.nn.schedules import alpha_bars, cosine_betas, trailing_steps
+from visavis.nn.smooth_noise import smoothed
 from visavis.nn.standardise import RunningMoments, Standardise
 
 
@@ -91,6 +93,7 @@ class MReactor(ReactionModel[MReactorConfig]):
     """See the module's text."""
 
     config_class = MReactorConfig
+    sampled_with = ("sampling_steps", "temperature", "guidance", "steady")
     listener_jerkiness: Tensor
     usual_smoothness: Tensor
 
@@ -290,7 +293,12 @@ class MReactor(ReactionModel[MReactorConfig]):
             return given.flatten(0, 1)
 
         clean = self.sampled(denoise, start.flatten(0, 1))
-        return self.channels(clean.unflatten(0, (-1, num_samples)), speaker.frames)
+        raw = self.frames(clean.unflatten(0, (-1, num_samples)), speaker.frames)
+        if self.config.online:
+            before = raw.new_zeros(*raw.shape[:2], self.config.steady - 1, LISTENER)
+            return self.channels(trailing(raw, self.config.steady, before, 0))
+        inside = None if speaker.lengths is None else speaker.inside()
+        return self.channels(steadied(raw, self.config.steady, inside))
 
     def _controlled(self, understood: Understood, controls: Controls) -> Understood:
         """The condition with embeddings replaced or zeroed, and S left out."""
@@ -321,20 +329,21 @@ class MReactor(ReactionModel[MReactorConfig]):
         return dataclasses.replace(understood, tokens=tokens, slots=slots)
 
     def _known(self, understood: Understood, seeds: Tensor, samples: int) -> Known:
-        elements, chosen = self.subject_sets(understood.slots, seeds, samples)
+        elements, chosen = self.subject_sets(understood.slots, chances_of(seeds), samples)
         known: Known = self.denoiser.remember(
             understood.tokens, elements, chosen, samples, hidden=understood.hidden
         )
         return known
 
     def subject_sets(
-        self, slots: Tensor | None, seeds: Tensor, samples: int
+        self, slots: Tensor | None, chances: Tensor, samples: int
     ) -> tuple[Tensor | None, Tensor | None]:
-        """Vectors of S [B, N, slots, subject], and which of them each reaction has."""
+        """Vectors of S [B, N, slots, subject], and which of them each reaction has; `chances` as
+        `chances_of` a seed."""
         if self.vectors is None or slots is None:
             return None, None
         number = torch.arange(samples, device=slots.device) if self.config.steering else None
-        return self.vectors(slots), steered(slots, chances_of(seeds), number)
+        return self.vectors(slots), steered(slots, chances, number)
 
     def manner(self, seeds: Tensor, samples: int, controls: Controls) -> Manner:
         """v and the smoothness of K reactions; a conversation keeps them."""
@@ -350,16 +359,21 @@ class MReactor(ReactionModel[MReactorConfig]):
 
     def start(self, seeds: Tensor, samples: int, first: Tensor | int, count: int) -> Tensor:
         """Noise of `count` tokens from number `first`, one or [B], on, [B, K, N, numbers]."""
-        index = torch.arange(count, device=seeds.device)
+        patch, length, past = self.config.patch, self.config.smooth_noise, self.config.noise_tokens
+        index = torch.arange(past + count, device=seeds.device)
         if isinstance(first, Tensor):
             index = (first[:, None] + index)[:, None]
         else:
             index = (first + index)[None, None]
         which = torch.arange(samples, device=seeds.device)
-        numbers = (self.config.patch * LISTENER,)
+        numbers = (patch * LISTENER,)
         drawn = noise.normal(
             seeds[:, None, None], which[None, :, None], "mreactor/start", index, numbers
         )
+        if past:  # numbers count from the first token that is mixed into token 0
+            frames = unpatched(drawn, patch, (past + count) * patch)
+            before, here = frames.split([past * patch, count * patch], dim=-2)
+            drawn = patched(smoothed(here, length, before), patch)
         return self.config.temperature * drawn
 
     def sampled(self, denoise: Callable[[Tensor, Tensor], Tensor], start: Tensor) -> Tensor:
@@ -372,9 +386,13 @@ class MReactor(ReactionModel[MReactorConfig]):
         """Standardised numbers [..., 83] in their own units."""
         return scaled * self.listener_scale.std + self.listener_scale.mean
 
-    def channels(self, clean: Tensor, frames: int) -> dict[str, Tensor]:
-        """Clean tokens [B, K, N, numbers] as channels [B, K, T, ...] in their ranges."""
-        raw = self.raw(unpatched(clean, self.config.patch, frames))
+    def frames(self, clean: Tensor, frames: int) -> Tensor:
+        """Clean tokens [B, K, N, numbers] as frames in their own units, [B, K, T, 83]."""
+        return self.raw(unpatched(clean, self.config.patch, frames))
+
+    @staticmethod
+    def channels(raw: Tensor) -> dict[str, Tensor]:
+        """Frames [B, K, T, 83] as channels [B, K, T, ...] in their ranges."""
         attributes, coefficients = raw.split([25, 58], -1)
         return attribute_channels(attributes_in_range(attributes)) | coefficient_channels(
             coefficients
