@@ -45,7 +45,7 @@ def draw(
     tall = _TOP + len(maps) * (_LARGE + _ROW)
     sheet = Image.new("RGB", (wide, tall), (255, 255, 255))
     _text(sheet, (_LEFT, 18), title, 21, _INK)
-    about = "down: the reaction's time; across: the speaker's; a row sums to 1 over all of its past"
+    about = "down: the reaction's time; across: the speaker's; a row sums to 1 over all it sees"
     _text(sheet, (_LEFT, 48), f"{about}; grey: not seen", 14, _SOFT)
     for i, (caption, weights) in enumerate(maps.items()):
         _module(sheet, weights, _TOP + i * (_LARGE + _ROW), caption, start_s, fps)
