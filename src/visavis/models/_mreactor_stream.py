@@ -71,40 +71,49 @@ class LayerStep:
         width = shaping.shape[-1]
         shaped = layer.adapt(shaping).unflatten(-1, (layer.parts, 3, width))
         shaped[..., 1, :] += 1
-        # of each step: shift, 1 + scale and gate of each part, [B K, 1, width]
-        self._shaped = [
-            [[x[:, None] for x in part.unbind(1)] for part in step.unbind(1)] for step in shaped
-        ]
+        # shift, 1 + scale and gate of each step's parts in turn, [B K, 1, width]
+        self._shaped = shaped.permute(0, 2, 3, 1, 4)[..., None, :].flatten(0, 2).unbind()
         self.layer, self._heard, self._width = layer, heard, (width,)
         if layer.own is not None:
+            attention = layer.own.attention
+            joint = attention.query, attention.key, attention.value
             self._own_bias = reach.bias(layer.own)
-            parts = [getattr(layer.own.attention, n) for n in ("query", "key", "value")]
-            self._into = torch.cat([p.weight for p in parts]), torch.cat([p.bias for p in parts])
+            self._into = torch.cat([x.weight for x in joint]), torch.cat([x.bias for x in joint])
+            self._own_out = _of(attention.out)
         if layer.heard is not None:
             self._bias = reach.bias(layer.heard)
+            self._query, self._out = (
+                _of(layer.heard.attention.query),
+                _of(layer.heard.attention.out),
+            )
+        first, last = layer.feed_forward[0], layer.feed_forward[-1]
+        assert isinstance(first, nn.Linear) and isinstance(last, nn.Linear)
+        self._wide, self._narrow = _of(first), _of(last)
 
     def __call__(self, x: Tensor, step: int, past: Tensor, kept: list[Tensor]) -> Tensor:
         """x [B K, 1, width]; `past`: own keys and values, [2, B K, heads, span, c]. The new ones,
         [2, B K, heads, 1, c], are added to `kept`."""
-        layer, shaped = self.layer, iter(self._shaped[step])
+        layer, each = self.layer, 3 * self.layer.parts
+        shaped = iter(self._shaped[step * each : (step + 1) * each])
         if layer.own is not None:
-            shift, scale, gate = next(shaped)
+            shift, scale, gate = next(shaped), next(shaped), next(shaped)
             entered = torch.addcmul(shift, F.layer_norm(x, self._width), scale)
-            joint = F.linear(entered, *self._into)
-            query, new = self._split(joint, layer.own)
-            keys, values = torch.cat([past, new], -2)
+            query, new = self._split(F.linear(entered, *self._into), layer.own)
+            keys, values = torch.cat([past, new], -2).unbind()
             kept.append(new)
-            x = torch.addcmul(x, gate, _mixed(layer.own, query, keys, values, *self._own_bias))
+            mixed = _mixed(query, keys, values, *self._own_bias)
+            x = torch.addcmul(x, gate, F.linear(mixed, *self._own_out))
         if layer.heard is not None:
             assert self._heard is not None
-            shift, scale, gate = next(shaped)
+            shift, scale, gate = next(shaped), next(shaped), next(shaped)
             entered = torch.addcmul(shift, F.layer_norm(x, self._width), scale)
-            attention = layer.heard.attention
-            query = attention.split(attention.query(entered))
-            x = torch.addcmul(x, gate, _mixed(layer.heard, query, *self._heard, *self._bias))
-        shift, scale, gate = next(shaped)
+            query = layer.heard.attention.split(F.linear(entered, *self._query))
+            mixed = _mixed(query, *self._heard, *self._bias)
+            x = torch.addcmul(x, gate, F.linear(mixed, *self._out))
+        shift, scale, gate = next(shaped), next(shaped), next(shaped)
         entered = torch.addcmul(shift, F.layer_norm(x, self._width), scale)
-        return torch.addcmul(x, gate, layer.feed_forward(entered))
+        wide = F.gelu(F.linear(entered, *self._wide))
+        return torch.addcmul(x, gate, F.linear(wide, *self._narrow))
 
     @staticmethod
     def _split(joint: Tensor, own: RelativeAttention) -> tuple[Tensor, Tensor]:
@@ -115,22 +124,21 @@ class LayerStep:
         return apart[:, 0], apart[:, 1:].transpose(0, 1)
 
 
+def _of(layer: nn.Linear) -> tuple[Tensor, Tensor]:
+    """Weight and bias. A token's arithmetic is so little that calling modules would double it."""
+    return layer.weight, layer.bias
+
+
 def _mixed(
-    module: RelativeAttention,
-    query: Tensor,
-    keys: Tensor,
-    values: Tensor,
-    bias: Tensor,
-    falling: Tensor | None,
+    query: Tensor, keys: Tensor, values: Tensor, bias: Tensor, falling: Tensor | None
 ) -> Tensor:
-    """`RelativeAttention.mix` with the bias at hand; [B K, 1, width]."""
+    """`RelativeAttention.mix` with the bias at hand, before the last projection; [B K, 1, width]."""
     if falling is None:
         mixed = F.scaled_dot_product_attention(query, keys, values, attn_mask=bias)
     else:
         scores = query @ keys.transpose(-1, -2) * keys.shape[-1] ** -0.5 + bias
         mixed = (scores.softmax(-1) * falling) @ values
-    out: Tensor = module.attention.out(mixed.transpose(1, 2).flatten(2))
-    return out
+    return mixed.transpose(1, 2).flatten(2)
 
 
 class TokenDenoiser:
