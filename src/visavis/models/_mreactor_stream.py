@@ -132,7 +132,7 @@ def _of(layer: nn.Linear) -> tuple[Tensor, Tensor]:
 def _mixed(
     query: Tensor, keys: Tensor, values: Tensor, bias: Tensor, falling: Tensor | None
 ) -> Tensor:
-    """`RelativeAttention.mix` with the bias at hand, before the last projection; [B K, 1, width]."""
+    """`RelativeAttention.mix` with the bias at hand, before its projection; [B K, 1, width]."""
     if falling is None:
         mixed = F.scaled_dot_product_attention(query, keys, values, attn_mask=bias)
     else:
