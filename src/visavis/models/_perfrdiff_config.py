@@ -61,6 +61,8 @@ class PerFRDiffConfig(ReactionConfig):
     that a listener stays who they are from window to window. Published: 0."""
     temperature: float = Field(default=1.0, ge=0)
     """Ours: what the noise is multiplied by when reactions are drawn."""
+    sharpness: float = Field(default=1.0, gt=0)
+    """Ours: expressions are raised to this power when reactions are drawn, and sum to 1 again."""
     steady: int = Field(default=1, gt=0)
     """Ours: reactions are means over so many frames of their window, an odd number."""
     style: int = Field(default=512, gt=0)

@@ -66,6 +66,7 @@ class PerFRDiff(ReactionModel[PerFRDiffConfig]):
 
     config_class = PerFRDiffConfig
     personal = True
+    sampled_with = ("temperature", "sharpness", "steady")
     rest_attributes: Tensor
 
     def __init__(self, config: PerFRDiffConfig) -> None:
@@ -252,7 +253,7 @@ class PerFRDiff(ReactionModel[PerFRDiffConfig]):
     def finished(self, clean: Tensor, persona: Persona | None) -> dict[str, Tensor]:
         """Clean windows [..., 25] in [-1, 1] as channels in their ranges."""
         au, va, expression = clean.split([15, 2, 8], -1)
-        chances = ((expression + 1) / 2).clamp(min=1e-6)
+        chances = ((expression + 1) / 2).clamp(min=1e-6) ** self.config.sharpness
         channels = {
             "au": ((au + 1) / 2).clamp(0.0, 1.0),
             "va": va.clamp(-1.0, 1.0),
