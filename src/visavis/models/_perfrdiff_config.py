@@ -63,6 +63,8 @@ class PerFRDiffConfig(ReactionConfig):
     """Ours: what the noise is multiplied by when reactions are drawn."""
     sharpness: float = Field(default=1.0, gt=0)
     """Ours: expressions are raised to this power when reactions are drawn, and sum to 1 again."""
+    au_sharpness: float = Field(default=1.0, gt=0)
+    """Ours: the same for each AU and its absence: logits times this; what is 0.5 stays."""
     steady: int = Field(default=1, gt=0)
     """Ours: reactions are means over so many frames of their window, an odd number."""
     style: int = Field(default=512, gt=0)

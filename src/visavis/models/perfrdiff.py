@@ -66,7 +66,7 @@ class PerFRDiff(ReactionModel[PerFRDiffConfig]):
 
     config_class = PerFRDiffConfig
     personal = True
-    sampled_with = ("temperature", "sharpness", "steady")
+    sampled_with = ("temperature", "sharpness", "au_sharpness", "steady")
     rest_attributes: Tensor
 
     def __init__(self, config: PerFRDiffConfig) -> None:
@@ -254,8 +254,11 @@ class PerFRDiff(ReactionModel[PerFRDiffConfig]):
         """Clean windows [..., 25] in [-1, 1] as channels in their ranges."""
         au, va, expression = clean.split([15, 2, 8], -1)
         chances = ((expression + 1) / 2).clamp(min=1e-6) ** self.config.sharpness
+        on, off = (
+            ((1 + sign * au) / 2).clamp(0.0, 1.0) ** self.config.au_sharpness for sign in (1, -1)
+        )
         channels = {
-            "au": ((au + 1) / 2).clamp(0.0, 1.0),
+            "au": on / (on + off),
             "va": va.clamp(-1.0, 1.0),
             "expression": chances / chances.sum(-1, keepdim=True),
         }
