@@ -208,6 +208,22 @@ def test_parts_of_a_shift_are_rows_of_the_joined_projection() -> None:
         assert parts_of(shift, 8, query=False)[0] is None
 
 
+def test_sharpness_draws_away_from_the_middle_and_keeps_ranges_and_order() -> None:
+    plain, sharp = made(), made(sharpness=2.0, au_sharpness=2.0)
+    clean = torch.rand(2, 3, 5, 25) * 2.4 - 1.2  # beyond [-1, 1] too
+    clean[..., 0] = 0.0
+    one, two = (model.finished(clean, None) for model in (plain, sharp))
+    torch.testing.assert_close(one["au"], ((clean[..., :15] + 1) / 2).clamp(0, 1))
+    torch.testing.assert_close(two["au"][..., 0], torch.full((2, 3, 5), 0.5))
+    away = (one["au"] - 0.5).abs()
+    moved = (two["au"] - 0.5).abs()
+    assert bool((moved >= away - 1e-6).all()) and float(moved.mean()) > float(away.mean()) + 0.05
+    assert torch.equal(one["au"] > 0.5 + 1e-6, two["au"] > 0.5 + 1e-6)
+    assert torch.equal(one["expression"].argmax(-1), two["expression"].argmax(-1))
+    torch.testing.assert_close(two["expression"].sum(-1), torch.ones(2, 3, 5))
+    assert torch.equal(one["va"], two["va"])
+
+
 # ---------------------------------------------------------------------- windows
 
 
