@@ -17,6 +17,7 @@ from visavis.errors import InputError, MissingChannel, OfflineOnly
 from visavis.models._emc_absence import Absence
 from visavis.models._emc_config import EMCConfig
 from visavis.models._emc_layers import (
+    FADING,
     Band,
     Compensation,
     EmotionAttention,
@@ -51,6 +52,7 @@ FACEAIS: dict[str, Any] = {
 }
 KINDS = ("trans_vae", "regnn", "faceais", "faceais_causal", "reactface")
 EACH = pytest.mark.parametrize("kind", KINDS)
+RECALL = pytest.mark.parametrize("recall", [False, True])
 
 
 def base_of(kind: str) -> Any:
@@ -203,9 +205,12 @@ def test_the_cma_has_the_size_that_the_specification_says() -> None:
 
 
 @EACH
+@RECALL
 @pytest.mark.parametrize("groups", [("face",), ("speech",), ("face", "speech")])
-def test_what_was_not_observed_is_never_read(kind: str, groups: tuple[str, ...]) -> None:
-    model, seeds = made(kind), torch.tensor([5])
+def test_what_was_not_observed_is_never_read(
+    kind: str, groups: tuple[str, ...], recall: bool
+) -> None:
+    model, seeds = made(kind, recall=recall), torch.tensor([5])
     speaker = person(33, lead=(1,)).drop(*groups, start=9, stop=21)
     answers = []
     for behind in (None, 1e6, float("nan"), -3.0):
@@ -289,8 +294,11 @@ def test_nobody_at_all_gets_the_answer_to_the_learned_vectors(kind: str) -> None
 
 
 @pytest.mark.parametrize("kind", ["reactface", "faceais", "faceais_causal"])
-def test_around_a_causal_base_frames_before_a_loss_do_not_know_of_it(kind: str) -> None:
-    model, speaker = made(kind), person(40)
+@RECALL
+def test_around_a_causal_base_frames_before_a_loss_do_not_know_of_it(
+    kind: str, recall: bool
+) -> None:
+    model, speaker = made(kind, recall=recall), person(40)
     patch = 4
     whole = model.generate(speaker, 2)
     lossy = model.generate(speaker.drop("speech", start=20).drop("face", start=28), 2)
@@ -316,8 +324,9 @@ def test_samples_of_a_lossy_speaker_are_told_different_things(kind: str) -> None
     torch.testing.assert_close(made_of_one.pack()[0], made_of_two.pack()[0], **CLOSE)
 
 
-def test_a_session_answers_a_lossy_speaker_as_generate_does() -> None:
-    model = made("reactface")
+@RECALL
+def test_a_session_answers_a_lossy_speaker_as_generate_does(recall: bool) -> None:
+    model = made("reactface", recall=recall)
     speaker = person(90).drop("face", start=10, stop=40).drop("speech", start=30, stop=61)
     whole = model.generate(speaker, 3, seeds=7)
     for cuts in ([90], list(range(1, 91)), [3, 17, 50, 90]):
@@ -443,6 +452,38 @@ def test_a_causal_cma_goes_on_where_the_last_stretch_ended() -> None:
         part, tail = cma.condition(features[:, a:b], there[:, a:b], tail)
         parts.append(part)
     torch.testing.assert_close(torch.cat(parts, 1), whole, **CLOSE)
+
+
+def test_what_is_recalled_on_a_worked_example() -> None:
+    """Frames 1 to 3 of five are lost; online the last one fades, offline the nearer one does."""
+    features = torch.tensor([[4.0, 9.0, 9.0, 9.0, 8.0]])[..., None]
+    there = torch.tensor([[True, False, False, False, True]])
+    fade = torch.exp(-torch.arange(4.0) / FADING)
+    for causal, wanted in (
+        (True, [4.0, 4 * fade[1], 4 * fade[2], 4 * fade[3], 8.0]),
+        (False, [4.0, 4 * fade[1], 4 * fade[2], 8 * fade[1], 8.0]),
+    ):
+        cma = Compensation(1, 1, 2, 2, 1, causal=causal, recall=True)
+        own, _ = cma.recalled(features, there)
+        assert own is not None
+        torch.testing.assert_close(own.value[0, :, 0], torch.tensor(wanted), **CLOSE)
+        never, _ = cma.recalled(features, torch.zeros_like(there))
+        assert never is not None
+        assert not bool(never.value.any())
+        assert not bool(never.fresh.any())
+
+
+def test_recall_goes_on_where_the_last_stretch_ended() -> None:
+    cma = Compensation(6, 6, 6, 4, 5, causal=True, recall=True)
+    features, there = torch.randn(2, 40, 6), torch.rand(2, 40) < 0.2
+    whole, _ = cma.recalled(features, there)
+    assert whole is not None
+    held, parts = None, []
+    for a, b in ((0, 1), (1, 3), (3, 20), (20, 40)):
+        part, held = cma.recalled(features[:, a:b], there[:, a:b], held)
+        assert part is not None
+        parts.append(part.value)
+    torch.testing.assert_close(torch.cat(parts, 1), whole.value, **CLOSE)
 
 
 def test_imputation_on_a_worked_example() -> None:
@@ -618,11 +659,12 @@ def test_a_few_steps_on_one_batch_lower_the_loss(kind: str) -> None:
 
 
 @EACH
-def test_a_batch_that_lacks_a_modality_can_be_learned_from(kind: str) -> None:
+@RECALL
+def test_a_batch_that_lacks_a_modality_can_be_learned_from(kind: str, recall: bool) -> None:
     data = batch(2, 24)
     for groups in (("face",), ("speech",), ("face", "speech")):
         lossy = replace(data, speaker=data.speaker.drop(*groups))
-        terms = made(kind).train().loss(lossy)
+        terms = made(kind, recall=recall).train().loss(lossy)
         assert all(bool(x.isfinite()) for x in terms.values())
 
 

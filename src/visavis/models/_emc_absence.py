@@ -6,6 +6,8 @@ here the frames are still known, so that what stands for them can be compared wi
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -49,6 +51,12 @@ class Absence:
         lost_face = no_face | (burst & (both | first) & face)
         lost_speech = no_speech | (burst & (both | ~first) & speech)
         return ~lost_face, ~lost_speech
+
+    def away(self, clips: int, frames: int, device: torch.device) -> Tensor:
+        """Which frames of one modality the CMA learns to make up beside what it recalls, bool
+        [B, T]: a third of the clips whole, else half of the frames in runs."""
+        whole = torch.rand(clips, 1, device=device) < 1 / 3
+        return whole | replace(self, seen_frames=self.lost_frames).runs(clips, frames, device)
 
     def runs(self, clips: int, frames: int, device: torch.device) -> Tensor:
         """Which frames are lost, bool [B, T]: a two-state chain, begun in its stationary state."""

@@ -38,6 +38,10 @@ class EMCConfig(ReactionConfig):
     base is online up to it."""
     horizon: int = Field(default=50, gt=1)
     """Frames that EA reaches back where the base is online; elsewhere it sees the clip."""
+    recall: bool = False
+    """Ours: whether the CMA also knows what was last seen of the modality that is lost (around an
+    offline base: or is seen next, whichever is nearer), and how long ago. The paper's knows the
+    other modality alone."""
     z: Literal["prior", "mean", "aggregate"] = "prior"
     """Where z comes from when a modality is lost: N(0, 1), 0, or the moments of the posterior in
     training. The paper's "learned distribution" may be any of them."""

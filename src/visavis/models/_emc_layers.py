@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -17,6 +18,9 @@ from visavis.nn.gaussian import Gaussian
 from visavis.nn.standardise import Standardise
 
 FACE_EMOTION, SPEECH_EMOTION = 25, 10
+NEVER = 1e6
+FADING = 25.0
+"""Frames, where memory's fading begins to be learned."""
 
 
 class Sight(Protocol):
@@ -200,21 +204,57 @@ class EmotionMLP(nn.Module):
         return torch.where((heard & ~seen)[..., None], spoken, out)
 
 
+@dataclass(frozen=True)
+class Held:
+    """The last frame that was seen of a modality: features [R, 1, C], frames ago [R, 1], `NEVER`
+    or more where none was."""
+
+    features: Tensor
+    age: Tensor
+
+
+@dataclass(frozen=True)
+class Recalled:
+    """What stands for each frame of a modality by itself, from the frames that were seen."""
+
+    value: Tensor
+    """[R, T, C], the less the longer ago"""
+    fresh: Tensor
+    """[R, T, 1], 1 for a frame that is seen, 0 where none ever was"""
+
+    def repeat(self, times: int) -> Recalled:
+        return Recalled(*(x.repeat_interleave(times, 0) for x in (self.value, self.fresh)))
+
+
 class Compensation(nn.Module):
     """CMA: features of one modality from those of the other, as a conditional VAE (Eq. 6 to 18).
 
     Everything is standardised. Before the condition's first frame, and where it is lost itself,
-    stands a learned vector.
+    stands a learned vector. With `recall` it also knows the modality's own frames around the loss:
+    they fade towards the average, channel by channel, and the nets add what they do not say.
     """
 
     z_mean: Tensor
     z_std: Tensor
 
     def __init__(
-        self, target: int, condition: int, width: int, latent: int, context: int, *, causal: bool
+        self,
+        target: int,
+        condition: int,
+        width: int,
+        latent: int,
+        context: int,
+        *,
+        causal: bool,
+        recall: bool = False,
     ) -> None:
         super().__init__()
         self.causal, self.latent = causal, latent
+        self.of_recalled: nn.Linear | None = None
+        if recall:
+            self.of_recalled = nn.Linear(target + 1, width)
+            self.fading = nn.Parameter(torch.full((target,), math.log(FADING)))
+            """Logarithm of the frames in which a channel's memory falls to 1 / e."""
         self.scale = Standardise(target)
         """Of the features that it makes."""
         same = target == width and condition == width
@@ -264,6 +304,39 @@ class Compensation(nn.Module):
         mixed: Tensor = self.of_condition(self.around(joined.transpose(1, 2)).transpose(1, 2))
         return mixed, kept
 
+    def nothing_seen(self, rows: int) -> Held:
+        """Before the first frame."""
+        like = self.scale.mean
+        return Held(like.new_zeros(rows, 1, len(like)), like.new_full((rows, 1), NEVER))
+
+    def recalled(
+        self, features: Tensor | None, there: Tensor, held: Held | None = None
+    ) -> tuple[Recalled | None, Held | None]:
+        """Standardised features [R, T, C] of its own modality (None where no row has any) and
+        where they are, bool [R, T]; and what is held for the next stretch. None without recall."""
+        if self.of_recalled is None:
+            return None, None
+        held = self.nothing_seen(len(there)) if held is None else held
+        if features is None:
+            features = held.features.new_zeros(*there.shape, held.features.shape[-1])
+        value, age = last_seen(features, there, held)
+        kept = Held(value[:, -1:], age[:, -1:] + 1)
+        if not self.causal:
+            none = self.nothing_seen(len(there))
+            ahead = last_seen(features.flip(1), there.flip(1), none)
+            after, until = (x.flip(1) for x in ahead)
+            value = torch.where((age <= until)[..., None], value, after)
+            age = torch.minimum(age, until)
+        weight = torch.exp(-age[..., None] / self.fading.exp())
+        return Recalled(value * weight, torch.exp(-age / FADING)[..., None]), kept
+
+    def told(self, condition: Tensor, own: Recalled | None) -> Tensor:
+        """What the nets read, with what is recalled."""
+        if own is None or self.of_recalled is None:
+            return condition
+        out: Tensor = condition + self.of_recalled(torch.cat([own.value, own.fresh], -1))
+        return out
+
     def posterior(self, target: Tensor, condition: Tensor) -> Gaussian:
         """q(z | both), [R, T, z]; the target standardised."""
         mean, log_variance = self.encoder(
@@ -271,10 +344,11 @@ class Compensation(nn.Module):
         ).chunk(2, -1)
         return Gaussian(mean, log_variance.clamp(-8.0, 4.0))
 
-    def made(self, z: Tensor, condition: Tensor) -> Tensor:
-        """Standardised features [R, T, C] of z [R, T, z] and the condition."""
+    def made(self, z: Tensor, condition: Tensor, own: Recalled | None = None) -> Tensor:
+        """Standardised features [R, T, C] of z [R, T, z] and what `told` gave, beside what is
+        recalled."""
         out: Tensor = self.to_target(self.decoder(torch.cat([z, condition], dim=-1)))
-        return out
+        return out if own is None else out + own.value
 
     def unscaled(self, features: Tensor) -> Tensor:
         return features * self.scale.std + self.scale.mean
@@ -285,6 +359,18 @@ class Compensation(nn.Module):
         if len(z) > 1:
             self.z_mean.lerp_(z.mean(0), share)
             self.z_std.lerp_(z.std(0), share)
+
+
+def last_seen(features: Tensor, there: Tensor, held: Held) -> tuple[Tensor, Tensor]:
+    """For each frame of [R, T, C] the last one that is `there` bool [R, T], itself included, and
+    its age in frames [R, T]; before the first, what was held."""
+    joined = torch.cat([held.features.expand(len(there), -1, -1), features], 1)
+    clock = torch.arange(there.shape[1] + 1, device=there.device).expand(len(there), -1)
+    seen = F.pad(there, (1, 0), value=True)
+    place = torch.where(seen, clock, 0).cummax(1).values
+    age = (clock - place).to(features.dtype) + torch.where(place == 0, held.age - 1, 0.0)
+    value = joined.gather(1, place[..., None].expand(-1, -1, joined.shape[-1]))
+    return value[:, 1:], age[:, 1:]
 
 
 def way(share: Tensor) -> tuple[Tensor, Tensor]:

@@ -18,7 +18,7 @@ from visavis.behaviour import Behaviour
 from visavis.dyad import Persona
 from visavis.errors import OfflineOnly
 from visavis.models._emc_bases import AroundReactFace
-from visavis.models._emc_layers import Band
+from visavis.models._emc_layers import Band, Compensation, Held, Recalled
 from visavis.models._emc_read import Told, read
 from visavis.models._reactface_session import step_of, stretch
 from visavis.models._reactface_store import Lanes, Row, Store
@@ -113,6 +113,10 @@ class EMCSession(WindowSession[Talk]):
             "face": model.cma_face.empty(1).detach().clone(),
             "speech": model.cma_speech.empty(1).detach().clone(),
         }
+        if model.config.recall:
+            for name, cma in (("face", model.cma_face), ("speech", model.cma_speech)):
+                nothing = cma.nothing_seen(1)
+                memory |= {f"{name}/last": nothing.features, f"{name}/age": nothing.age}
         if model.emotions is not None:
             memory |= model.parts.empty(rows, model.width)
             like = memory["latent/emotion"]
@@ -202,10 +206,12 @@ class EMCSession(WindowSession[Talk]):
         face = model.scaled(model.cma_face, told.face)
         speech = model.scaled(model.cma_speech, told.speech)
         made = []
-        for cma, other, mine, there, others, tail in (
+        kinds = (
             (model.cma_face, speech, told.face, told.face_there, told.speech_there, "face"),
             (model.cma_speech, face, told.speech, told.speech_there, told.face_there, "speech"),
-        ):
+        )
+        for (cma, other, mine, there, others, tail), own in zip(kinds, (face, speech), strict=True):
+            recalled = self._recalled(cma, own, there, memory, tail)
             condition, memory[tail] = cma.condition(other, others, memory[tail])
             if mine is not None and bool(there.all()):
                 made.append(mine.repeat_interleave(each, 0))
@@ -215,8 +221,20 @@ class EMCSession(WindowSession[Talk]):
             there, others, condition = (
                 x.repeat_interleave(each, 0) for x in (there, others, condition)
             )
-            made.append(model.made_up(cma, mine, there, others, condition, z))
+            recalled = None if recalled is None else recalled.repeat(each)
+            made.append(model.made_up(cma, mine, there, others, condition, z, recalled))
         return made[0], made[1]
+
+    def _recalled(
+        self, cma: Compensation, own: Tensor | None, there: Tensor, memory: Memory, name: str
+    ) -> Recalled | None:
+        if not self.model.config.recall:
+            return None
+        held = Held(memory[f"{name}/last"], memory[f"{name}/age"])
+        recalled, kept = cma.recalled(own, there, held)
+        assert kept is not None
+        memory |= {f"{name}/last": kept.features, f"{name}/age": kept.age}
+        return recalled
 
 
 def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -50,6 +50,9 @@ class FaceAISConfig(ReactionConfig):
     """Chance that a training batch sees only some of its last patches (published form)."""
     own_drop: float = Field(default=0.0, ge=0, le=1)
     """Chance that a clip's own past is hidden in training, so that the speaker is listened to."""
+    agreement_weight: float = Field(default=0.0, ge=0)
+    """Ours, causal: beside the codes' chances, how far the face that is to be expected of them is
+    from the appropriate listeners', 1 - CCC and squared error (`_appropriate_loss.mean_terms`)."""
 
     def __post_init__(self) -> None:
         size_of(self.speech, self.speech_size)
@@ -61,6 +64,8 @@ class FaceAISConfig(ReactionConfig):
                 raise ValueError(f"{what} must be a multiple of its heads, not {width} of {heads}")
         if self.causal and self.width // self.heads % 2:
             raise ValueError("causal turns pairs of numbers: width / heads must be even")
+        if self.agreement_weight and not self.causal:
+            raise ValueError("agreement_weight needs causal: the published form learns one patch")
         if self.window % self.patch:
             raise ValueError(
                 f"window must be a multiple of patch, not {self.window} of {self.patch}"

@@ -11,6 +11,7 @@ from torch import Tensor
 from visavis.behaviour import Behaviour
 from visavis.channels import GROUPS
 from visavis.dyad import Batch
+from visavis.models._appropriate_loss import mean_terms
 from visavis.models._faceais_prior import PatchPrior
 from visavis.models._faceais_tokenizer import GROUPS_OF_COEFFICIENTS
 from visavis.nn.losses import masked_mean
@@ -107,6 +108,8 @@ class FaceAISLosses:
             "codes": (each * weight).sum() / count,
             "log/right": right.sum() / count,
         }
+        if self.config.agreement_weight:
+            terms |= self._agreement(logits, batch)
         if latent is not None:
             terms["face"] = self._distance(latent, batch.listener)
         return terms
@@ -132,6 +135,15 @@ class FaceAISLosses:
         own = past.flatten(1)[:, -features.shape[1] :]
         logits = predictor.answer(own, predictor.tell(features), last=size)
         return real[:, -1], logits
+
+    def _agreement(self: FaceAIS, logits: Tensor, batch: Batch) -> dict[str, Tensor]:  # type: ignore[misc]
+        """Of the expected vectors of codes, logits [B, t, codes], decoded."""
+        expected = logits.softmax(-1) @ self.tokenizer.quantise.vectors()
+        answer = {
+            n: x[:, 0] for n, x in self.decode(expected[:, None], batch.listener.frames).items()
+        }
+        weight = self.config.agreement_weight
+        return {n: weight * x for n, x in mean_terms(answer, batch, prefix="expected").items()}
 
     def _distance(self: FaceAIS, latent: Tensor, listener: Behaviour) -> Tensor:  # type: ignore[misc]
         values, known = self.face_of(listener)

@@ -36,7 +36,13 @@ from visavis.models._base import ReactionModel, Samples
 from visavis.models._checks import readable
 from visavis.models._emc_bases import Around, AroundReactFace, Modules, around
 from visavis.models._emc_config import EMCConfig
-from visavis.models._emc_layers import Compensation, EmotionAttention, EmotionMLP, way
+from visavis.models._emc_layers import (
+    Compensation,
+    EmotionAttention,
+    EmotionMLP,
+    Recalled,
+    way,
+)
 from visavis.models._emc_read import OPTIONAL, Told, completed, imputed, read
 from visavis.nn.losses import masked_mean
 from visavis.nn.standardise import RunningMoments
@@ -76,9 +82,9 @@ class EMC(ReactionModel[EMCConfig]):
         self.cma_speech: Compensation | None = None
         if config.compensation == "cma":
             sizes = (width, config.latent, config.context)
-            causal = self.parts.causal
-            self.cma_face = Compensation(faces, voices, *sizes, causal=causal)
-            self.cma_speech = Compensation(voices, faces, *sizes, causal=causal)
+            how = {"causal": self.parts.causal, "recall": config.recall}
+            self.cma_face = Compensation(faces, voices, *sizes, **how)
+            self.cma_speech = Compensation(voices, faces, *sizes, **how)
         self.emotions: EmotionMLP | None = None
         if config.attention:
 
@@ -266,17 +272,21 @@ class EMC(ReactionModel[EMCConfig]):
         face = self.scaled(self.cma_face, told.face)
         speech = self.scaled(self.cma_speech, told.speech)
         made = []
-        for cma, other, mine, there, others, stream in (
+        kinds = (
             (self.cma_face, speech, told.face, told.face_there, told.speech_there, "emc/face"),
             (self.cma_speech, face, told.speech, told.speech_there, told.face_there, "emc/speech"),
+        )
+        for (cma, other, mine, there, others, stream), own in zip(
+            kinds, (face, speech), strict=True
         ):
             whole = there if told.inside is None else there | ~told.inside
             if mine is not None and bool(whole.all()):
                 made.append(mine)
                 continue
             condition, _ = cma.condition(other, others)
+            recalled, _ = cma.recalled(own, there)
             z = self.z_of(cma, seeds, samples, stream, frames)
-            made.append(self.made_up(cma, mine, there, others, condition, z))
+            made.append(self.made_up(cma, mine, there, others, condition, z, recalled))
         return made[0], made[1]
 
     def scaled(self, cma: Compensation, features: Tensor | None) -> Tensor | None:
@@ -290,12 +300,17 @@ class EMC(ReactionModel[EMCConfig]):
         others: Tensor,
         condition: Tensor,
         z: Tensor,
+        recalled: Recalled | None = None,
     ) -> Tensor:
-        """Features [R, T, C], made of z and the condition where they are not there; where the other
-        modality is lost as well, the learned vector."""
+        """Features [R, T, C], made of z, the condition and what is recalled where they are not
+        there; where the other modality is lost as well, the learned vector, and beside it what is
+        recalled."""
         missing = self.nothing_of(cma).expand(*there.shape, -1)
+        if recalled is not None:
+            missing = missing + recalled.value * cma.scale.std
         if bool(others.any()):
-            known = cma.unscaled(cma.made(z.expand(*condition.shape[:2], -1), condition))
+            condition = cma.told(condition, recalled)
+            known = cma.unscaled(cma.made(z.expand(*condition.shape[:2], -1), condition, recalled))
             missing = torch.where(others[..., None], known, missing)
         return missing if features is None else torch.where(there[..., None], features, missing)
 
@@ -410,20 +425,28 @@ class EMC(ReactionModel[EMCConfig]):
             )
         ]
         terms: dict[str, Tensor] = {}
-        for name, cma, target, other, others in (
-            ("face", self.cma_face, scaled[0], scaled[1], told.speech_there),
-            ("speech", self.cma_speech, scaled[1], scaled[0], told.face_there),
+        for name, cma, target, mine, other, others in (
+            ("face", self.cma_face, scaled[0], told.face_there, scaled[1], told.speech_there),
+            ("speech", self.cma_speech, scaled[1], told.speech_there, scaled[0], told.face_there),
         ):
+            asked = both
             condition, _ = cma.condition(other, others)
+            recalled = None
+            if self.config.recall:
+                lost = self.config.absence.away(*both.shape, both.device)
+                recalled, _ = cma.recalled(target, mine & ~lost)
+                condition, asked = cma.told(condition, recalled), both & lost
+                if not bool(asked.any()):
+                    continue
             found = cma.posterior(target, condition)
             z = found.at(torch.randn_like(found.mean))
             if self.training:
-                cma.remember(z[both])
-            error = masked_mean((cma.made(z, condition) - target) ** 2, both)
-            kl = found.kl()[both].mean(0)
-            asked = (kl - self.config.free_nats).clamp(min=0).mean()
+                cma.remember(z[asked])
+            error = masked_mean((cma.made(z, condition, recalled) - target) ** 2, asked)
+            kl = found.kl()[asked].mean(0)
+            beyond = (kl - self.config.free_nats).clamp(min=0).mean()
             terms[f"align_{name}"] = self.config.align_weight * error
-            terms[f"kl_{name}"] = self.config.align_weight * self.config.kl_weight * asked
+            terms[f"kl_{name}"] = self.config.align_weight * self.config.kl_weight * beyond
             terms[f"log/nats_{name}"] = kl.sum().detach()
         return terms
 
