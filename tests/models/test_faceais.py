@@ -258,7 +258,8 @@ def test_top_k_keeps_exactly_so_many_codes_of_each_row() -> None:
     logits[1] = 0.0  # ties
     logits[2] *= 100
     for row in range(3):
-        found = draw(logits[row].expand(4000, -1), torch.rand(4000), temperature=1e3, top_k=7)
+        rows = logits[row].expand(4000, -1)
+        found = draw(rows, torch.rand(4000, 2), (5, 10), temperature=1e3, top_k=7)
         assert len(found.unique()) == 7
         if row != 1:
             assert set(found.tolist()) == set(logits[row].topk(7).indices.tolist())
@@ -267,7 +268,7 @@ def test_top_k_keeps_exactly_so_many_codes_of_each_row() -> None:
 def test_codes_come_as_often_as_they_should() -> None:
     torch.manual_seed(0)
     logits = torch.randn(6)
-    found = draw(logits.expand(40000, -1), torch.rand(40000), temperature=0.7, top_k=6)
+    found = draw(logits.expand(40000, -1), torch.rand(40000, 2), (3, 2), temperature=0.7, top_k=6)
     shares = torch.bincount(found, minlength=6) / 40000
     torch.testing.assert_close(shares, (logits / 0.7).softmax(-1), atol=0.01, rtol=0)
 
@@ -275,8 +276,20 @@ def test_codes_come_as_often_as_they_should() -> None:
 def test_the_ends_of_the_unit_interval_give_codes_that_can_come() -> None:
     logits = torch.randn(200, 30)
     for end in (0.0, 1e-12, 1 - 1e-7, 1.0):
-        found = draw(logits, torch.full((200,), end), temperature=1.0, top_k=3)
+        found = draw(logits, torch.full((200, 2), end), (6, 5), temperature=1.0, top_k=3)
         assert logits.topk(3).indices.eq(found[:, None]).any(-1).all()
+
+
+def test_numbers_of_a_dimension_choose_its_level_alone() -> None:
+    """Of independent dimensions, each moves with its own number."""
+    levels = (3, 4)
+    chances = torch.rand(4)[:, None].softmax(0) * torch.rand(3).softmax(0)  # last dimension first
+    logits = chances.flatten().log().expand(100, -1)
+    numbers = torch.rand(100, 2)
+    numbers[:, 0] = 0.6
+    found = draw(logits, numbers, levels, temperature=1.0, top_k=12)
+    assert len((found % 3).unique()) == 1
+    assert len((found // 3).unique()) == 4
 
 
 @BOTH
@@ -291,15 +304,36 @@ def test_only_codes_are_drawn_and_a_speaker_lost_for_good_is_answered(causal: bo
     assert same.any(-1).all()
 
 
-@pytest.mark.parametrize(("redraw", "numbers"), [(1, 12), (4, 3), (6, 2), (0, 1)])
-def test_redraw_says_how_long_a_random_number_is_kept(redraw: int, numbers: int) -> None:
-    """With one distribution for all frames, as many codes as numbers."""
-    model = made(redraw=redraw, levels=(50, 50), top_k=2500)
-    with torch.no_grad():
-        model.predictor.head.weight.zero_()
-        prior = model.predict(model.fuse(torch.zeros(1, 12, 24), torch.zeros(1, 12, 24)))
-        vectors = model.sample(prior, torch.tensor([3]), 1)[0, 0]
-    assert len(vectors.unique(dim=0)) == numbers
+def test_redraw_says_how_long_a_random_number_is_kept() -> None:
+    """With one distribution for all frames: one code where one number is kept, a smooth way through
+    the codes between fresh ones, and jumps where every frame draws its own."""
+
+    def steps(redraw: int) -> float:
+        model = made(redraw=redraw, levels=(50, 50), top_k=2500)
+        with torch.no_grad():
+            model.predictor.head.weight.zero_()
+            prior = model.predict(model.fuse(torch.zeros(1, 48, 24), torch.zeros(1, 48, 24)))
+            found = model.sample(prior, torch.tensor([3]), 1)[0, 0]
+        book = model.tokenizer.quantise.vectors()
+        codes = (found[:, None] - book).abs().sum(-1).argmin(-1)
+        return float(model.tokenizer.quantise.grid(codes).diff(dim=0).abs().mean())
+
+    assert steps(0) == 0.0
+    assert 0.0 < steps(12) < 0.3 * steps(1)
+
+
+def test_a_past_that_is_always_hidden_in_training_is_hidden_in_generation() -> None:
+    model = made(causal=True, own_drop=1.0)
+    features = torch.randn(1, 4, 24)
+    told = []
+    for code in (0, 3):
+        state = states.begin(model.predictor, 1, 1)
+        codes = torch.full((1, 4), code)
+        with torch.no_grad():
+            told.append(
+                model.next_codes(state, codes, features, torch.tensor([1]), 1, torch.tensor([0]))
+            )
+    assert torch.equal(*told)
 
 
 # ---------------------------------------------------------------------- the distribution

@@ -19,7 +19,7 @@ from visavis.errors import InputError
 from visavis.models import faceais, reactface, regnn, trans_vae
 from visavis.models._base import ReactionModel, Samples, SplitModel
 from visavis.models._emc_layers import Band, EmotionAttention, Whole
-from visavis.models._outputs import attribute_channels, coefficient_channels
+from visavis.models._outputs import coefficient_channels
 from visavis.nn.windows import unfold
 
 ModelT = TypeVar("ModelT", bound=ReactionModel[Any])
@@ -217,10 +217,11 @@ class AroundREGNN(Around[regnn.REGNN]):
         self, latent: Tensor, frames: int, distribution: Any, inside: Tensor | None
     ) -> dict[str, Tensor]:
         lengths = None if inside is None else inside.sum(-1)
-        return self.model.decode(latent, frames, distribution=distribution, lengths=lengths)
+        raw = self.model.decode(latent, frames, distribution=distribution, lengths=lengths)
+        return raw if inside is None else raw | {"inside": inside}
 
     def channels(self, raw: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return attribute_channels(raw["attributes"])
+        return self.model.channels_of(raw["attributes"], raw.get("inside"))
 
     def drawn(self, distribution: Any) -> Tensor:
         if self.model.config.objective != "appropriate":

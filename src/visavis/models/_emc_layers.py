@@ -371,10 +371,3 @@ def last_seen(features: Tensor, there: Tensor, held: Held) -> tuple[Tensor, Tens
     age = (clock - place).to(features.dtype) + torch.where(place == 0, held.age - 1, 0.0)
     value = joined.gather(1, place[..., None].expand(-1, -1, joined.shape[-1]))
     return value[:, 1:], age[:, 1:]
-
-
-def way(share: Tensor) -> tuple[Tensor, Tensor]:
-    """Weights of two independent normals on the way from the first (0) to the second (1) that keep
-    their variance."""
-    angle = share * (math.pi / 2)
-    return angle.cos(), angle.sin()

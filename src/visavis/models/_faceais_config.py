@@ -44,12 +44,13 @@ class FaceAISConfig(ReactionConfig):
     temperature: float = Field(default=1.0, gt=0)
     top_k: int = Field(default=512, gt=0)
     redraw: int = Field(default=1, ge=0)
-    """Frames between fresh random numbers; 1 is the published independent draw of every frame, 0
-    keeps one number for the conversation (ours)."""
+    """Frames between fresh random numbers, with a smooth way from each to the next (ours); 1 is the
+    published independent draw of every frame, 0 keeps the numbers for the conversation."""
     past_drop: float = Field(default=0.5, ge=0, le=1)
     """Chance that a training batch sees only some of its last patches (published form)."""
     own_drop: float = Field(default=0.0, ge=0, le=1)
-    """Chance that a clip's own past is hidden in training, so that the speaker is listened to."""
+    """Chance that a clip's own past is hidden in training, so that the speaker is listened to; at 1
+    nothing is learned of it, and it is hidden when the model generates, too."""
     agreement_weight: float = Field(default=0.0, ge=0)
     """Ours, causal: beside the codes' chances, how far the face that is to be expected of them is
     from the appropriate listeners', 1 - CCC and squared error (`_appropriate_loss.mean_terms`)."""

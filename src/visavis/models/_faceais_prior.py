@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -83,20 +84,30 @@ class PatchPrior:
         return (mine.exp() * (mine - theirs)).sum(-1, keepdim=True)
 
 
-def draw(logits: Tensor, uniform: Tensor, *, temperature: float, top_k: int) -> Tensor:
-    """Codes int64 [...] from logits [..., codes]: the first whose cumulated chance is `uniform`.
+def draw(
+    logits: Tensor, uniform: Tensor, levels: Sequence[int], *, temperature: float, top_k: int
+) -> Tensor:
+    """Codes int64 [...] from logits [..., codes] and uniform numbers [..., D], one a dimension.
 
-    Only the `top_k` likeliest codes of each row itself can come (exactly so many: of equals, some).
-    Equal uniform numbers in neighbouring frames choose neighbouring codes.
+    Of the last dimension the first level whose cumulated chance is its number; then of the one
+    before it, given that; and so on. Only the `top_k` likeliest codes of each row itself can come
+    (exactly so many: of equals, some). Equal numbers in neighbouring frames choose neighbouring
+    codes, and where the chances shift the codes shift with them.
     """
     logits = logits / temperature
     if top_k < logits.shape[-1]:
         best = logits.topk(top_k, dim=-1)
         logits = torch.full_like(logits, float("-inf")).scatter(-1, best.indices, best.values)
-    upto = logits.softmax(-1).cumsum(-1)
-    # the sum of so many shares may end a little off 1
-    chosen = torch.searchsorted(upto, (uniform[..., None] * upto[..., -1:]).contiguous())
-    likely = logits.argmax(-1)
-    found = chosen.squeeze(-1).clamp(max=logits.shape[-1] - 1)
-    possible = logits.gather(-1, found[..., None]).squeeze(-1).isfinite()
-    return torch.where(possible, found, likely)
+    left, found = logits.softmax(-1), torch.zeros_like(logits[..., 0], dtype=torch.int64)
+    for i in reversed(range(len(levels))):
+        left = left.unflatten(-1, (levels[i], -1))
+        share = left.sum(-1)
+        upto = share.cumsum(-1)
+        # the sum of so many shares may end a little off 1
+        asked = (uniform[..., i, None] * upto[..., -1:]).contiguous()
+        chosen = torch.searchsorted(upto, asked).clamp(max=levels[i] - 1)
+        possible = share.gather(-1, chosen) > 0
+        chosen = torch.where(possible, chosen, share.argmax(-1, keepdim=True))
+        left = left.gather(-2, chosen[..., None].expand(*chosen.shape, left.shape[-1])).squeeze(-2)
+        found = found * levels[i] + chosen.squeeze(-1)
+    return found

@@ -41,10 +41,10 @@ from visavis.models._emc_layers import (
     EmotionAttention,
     EmotionMLP,
     Recalled,
-    way,
 )
 from visavis.models._emc_read import OPTIONAL, Told, completed, imputed, read
 from visavis.nn.losses import masked_mean
+from visavis.nn.smooth_noise import way
 from visavis.nn.standardise import RunningMoments
 
 if TYPE_CHECKING:

@@ -36,6 +36,7 @@ from visavis.models._outputs import (
     coefficient_channels,
 )
 from visavis.models._sources import average_where_lost, observed_rows, size_of
+from visavis.nn.smooth_noise import way
 from visavis.nn.standardise import RunningMoments, Standardise
 
 
@@ -181,19 +182,35 @@ class FaceAIS(FaceAISLosses, ReactionModel[FaceAISConfig]):
         numbers: Tensor,
     ) -> Tensor:
         """The codes [B * K, n] of patches `numbers` [B], from those before them."""
-        logits = states.reply(self.predictor, state, codes, features)
-        size, redraw = self.config.patch, self.config.redraw
-        frames = numbers[:, None, None] * size + torch.arange(size, device=seeds.device)
-        when = frames // redraw if redraw else torch.zeros_like(frames)
-        samples = numbered(num_samples, seeds.device)[:, :, None]
-        chance = noise.uniform(seeds[:, None, None], samples, "faceais/code", when, ())
         settings = self.config
+        if settings.own_drop == 1:
+            codes = torch.full_like(codes, self.predictor.absent)
+        logits = states.reply(self.predictor, state, codes, features)
+        frames = numbers[:, None, None] * settings.patch
+        frames = frames + torch.arange(settings.patch, device=seeds.device)
+        chance = self._chance(frames, seeds[:, None, None], numbered(num_samples, seeds.device))
         return draw(
             logits,
             chance.flatten(0, 1),
+            settings.levels,
             temperature=settings.temperature,
             top_k=settings.top_k,
         )
+
+    def _chance(self, frames: Tensor, seeds: Tensor, samples: Tensor) -> Tensor:
+        """Uniform numbers [B, K, n, D], one a dimension of the codes, for `frames` [B, 1, n]; with
+        a smooth way from each to the next where they are not drawn every frame."""
+        every, shape = self.config.redraw, (len(self.config.levels),)
+        knots = frames // every if every else torch.zeros_like(frames)
+
+        def drawn(at: Tensor) -> Tensor:
+            return noise.normal(seeds, samples[:, :, None], "faceais/code", at, shape)
+
+        found = drawn(knots)
+        if every > 1:
+            a, b = way((frames % every)[..., None].to(found.dtype) / every)
+            found = a * found + b * drawn(knots + 1)
+        return torch.special.ndtr(found)
 
     def decode(
         self, latent: Tensor, frames: int, *, distribution: PatchPrior | None = None

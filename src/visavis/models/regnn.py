@@ -31,6 +31,7 @@ from visavis.models._base import STRICT, ReactionConfig, ReactionModel, Samples,
 from visavis.models._outputs import attribute_channels, attributes_in_range
 from visavis.models._regnn_cognitive import Cognitive, ReactionGraph, as_codes, as_tokens
 from visavis.models._regnn_losses import (
+    SIZES,
     Targets,
     appropriate_terms,
     likelihood_terms,
@@ -40,7 +41,9 @@ from visavis.models._regnn_losses import (
 from visavis.models._regnn_motor import Motor
 from visavis.models._regnn_perceptual import Perceptual
 from visavis.models._sources import average_where_lost, observed_rows, size_of
+from visavis.models._steady import steadied
 from visavis.nn.invertible import signs
+from visavis.nn.smooth_noise import way
 from visavis.nn.standardise import RunningMoments, Standardise
 from visavis.nn.windows import count, overlap_mean, unfold
 
@@ -76,6 +79,13 @@ class REGNNConfig(ReactionConfig):
     smoothness: float = Field(default=0.0, ge=0, le=1)
     """Correlation of noise from frame to frame, shared by windows; 0 is the released white noise,
     1 one draw a clip."""
+    redraw: int = Field(default=0, ge=0)
+    """Frames between fresh noise when it generates, with a smooth way from each to the next; 0 goes
+    by `smoothness`, as training does (ours)."""
+    temperature: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    """Of the noise of AUs, of valence and arousal, and of expressions when it generates (ours)."""
+    steady: int = Field(default=1, gt=0)
+    """Frames (odd) over which generated AUs are averaged; learning sees them as they are (ours)."""
     objective: Literal["published", "likelihood", "appropriate"] = "published"
     """"published": the distance to the nearest reaction's code, and of all reactions' codes to
     their middle. "likelihood": of all appropriate reactions under the mixture, with the
@@ -96,6 +106,8 @@ class REGNNConfig(ReactionConfig):
             raise ValueError(
                 f"width must be a multiple of twice the heads, not {self.width} of {self.heads}"
             )
+        if self.steady % 2 == 0:
+            raise ValueError(f"steady must be odd, not {self.steady}")
         if self.stride > self.window:
             raise ValueError(
                 f"stride must be at most window, not {self.stride} of {self.window}: frames "
@@ -109,6 +121,7 @@ class REGNN(ReactionModel[REGNNConfig]):
     """See the module's text; a `SplitModel` whose sequences are windows side by side."""
 
     config_class = REGNNConfig
+    sampled_with = ("redraw", "steady", "temperature")
     usual: Tensor
     seen: Tensor
 
@@ -192,6 +205,11 @@ class REGNN(ReactionModel[REGNNConfig]):
         # one number a clip: neighbouring windows choose the same component
         chance = noise.uniform(seeds[:, None], samples, "regnn/component", index, ())
         chance = chance.T[..., None].expand(-1, -1, total)
+        if not self.training:
+            heat = [
+                t for t, n in zip(self.config.temperature, SIZES, strict=True) for _ in range(n)
+            ]
+            eps = eps * eps.new_tensor(heat)[:, None]
         return as_tokens(distribution.over.at(eps, chance).transpose(0, 1))
 
     def decode(
@@ -246,7 +264,13 @@ class REGNN(ReactionModel[REGNNConfig]):
         distribution = self._read(speaker)
         latent = self.sample(distribution, seeds, num_samples)
         raw = self._decoded(latent, speaker.frames, distribution, speaker.lengths)
-        return attribute_channels(attributes_in_range(raw))
+        inside = None if speaker.lengths is None else speaker.inside()
+        return self.channels_of(attributes_in_range(raw), inside)
+
+    def channels_of(self, attributes: Tensor, inside: Tensor | None = None) -> dict[str, Tensor]:
+        """Attributes [B, K, T, 25] in their ranges, by channel, AUs steadied."""
+        channels = attribute_channels(attributes)
+        return channels | {"au": steadied(channels["au"], self.config.steady, inside)}
 
     def _read(self, speaker: Behaviour) -> ReactionGraph:
         inside = None if speaker.lengths is None else speaker.inside()
@@ -267,6 +291,10 @@ class REGNN(ReactionModel[REGNNConfig]):
     def _noise(self, seeds: Tensor, num_samples: Samples, windows: int, index: int) -> Tensor:
         """Standard normal [K, B, W, 25, D]; a longer clip begins with the same numbers."""
         size, stride, keep = self.config.window, self.config.stride, self.config.smoothness
+        if self.config.redraw and not self.training:
+            track = self._smooth(seeds, num_samples, (windows - 1) * stride + size, index)
+            cut = unfold(track.flatten(0, 1), size, stride).unflatten(0, (len(seeds), -1))
+            return cut.permute(1, 0, 2, 4, 3)
         if not keep:
             white = self.draw(seeds, num_samples, "regnn/noise", index, (windows, size, 25))
             return white.permute(1, 0, 2, 4, 3)
@@ -278,6 +306,15 @@ class REGNN(ReactionModel[REGNNConfig]):
         cut = unfold(torch.stack(track, 2).flatten(0, 1), size, stride)
         parts: Tensor = cut.unflatten(0, (len(seeds), -1))
         return parts.permute(1, 0, 2, 4, 3)
+
+    def _smooth(self, seeds: Tensor, num_samples: Samples, frames: int, index: int) -> Tensor:
+        """[B, K, T, 25], fresh every `redraw` frames."""
+        every = self.config.redraw
+        clock = torch.arange(frames, device=seeds.device)
+        knots = self.draw(seeds, num_samples, "regnn/noise", index, (frames // every + 2, 25))
+        one, other = (knots[:, :, clock // every + i] for i in (0, 1))
+        a, b = way((clock % every)[:, None].to(knots.dtype) / every)
+        return a * one + b * other
 
     # ------------------------------------------------------------------ training
 

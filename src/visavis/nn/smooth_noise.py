@@ -7,6 +7,8 @@ drift. Any Gaussian noise will do for a diffusion, if training and sampling have
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -56,3 +58,10 @@ def drawn_like(x: Tensor, length: float) -> Tensor:
 def reach(length: float) -> int:
     """Frames of white noise before the first that `smoothed` can use."""
     return int(REACH * length)
+
+
+def way(share: Tensor) -> tuple[Tensor, Tensor]:
+    """Weights of two independent normals on the way from the first (0) to the second (1) that keep
+    their variance."""
+    angle = share * (math.pi / 2)
+    return angle.cos(), angle.sin()
