@@ -52,8 +52,8 @@ class FaceAISConfig(ReactionConfig):
     """Chance that a clip's own past is hidden in training, so that the speaker is listened to; at 1
     nothing is learned of it, and it is hidden when the model generates, too."""
     agreement_weight: float = Field(default=0.0, ge=0)
-    """Ours, causal: beside the codes' chances, how far the face that is to be expected of them is
-    from the appropriate listeners', 1 - CCC and squared error (`_appropriate_loss.mean_terms`)."""
+    """Ours, causal: beside the codes' cross-entropy, 1 - CCC of the face that is to be expected of
+    their chances with all appropriate listeners."""
 
     def __post_init__(self) -> None:
         size_of(self.speech, self.speech_size)

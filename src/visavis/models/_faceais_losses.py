@@ -11,10 +11,10 @@ from torch import Tensor
 from visavis.behaviour import Behaviour
 from visavis.channels import GROUPS
 from visavis.dyad import Batch
-from visavis.models._appropriate_loss import mean_terms
+from visavis.models._appropriate_loss import real
 from visavis.models._faceais_prior import PatchPrior
 from visavis.models._faceais_tokenizer import GROUPS_OF_COEFFICIENTS
-from visavis.nn.losses import masked_mean
+from visavis.nn.losses import concordance, masked_mean
 from visavis.nn.quantize import perplexity
 
 if TYPE_CHECKING:
@@ -60,9 +60,9 @@ class FaceAISLosses:
         mask = person.inside()
         for name in GROUPS["attributes"]:
             mask = mask & person.mask(name)
-        real = torch.cat([person.filled(n) for n in GROUPS["attributes"]], -1)
+        truth = torch.cat([person.filled(n) for n in GROUPS["attributes"]], -1)
         scale = self.tokenizer.attribute_scale
-        error = (scale(made) - scale(self.in_patches(real))).abs()
+        error = (scale(made) - scale(self.in_patches(truth))).abs()
         return masked_mean(error, self.in_patches(mask))
 
     # ------------------------------------------------------------------ predictor
@@ -91,12 +91,12 @@ class FaceAISLosses:
     ) -> dict[str, Tensor]:
         """Cross-entropy given the real past; with draws [B, K, P * n, C], also how far the faces
         they decode to are from the listener's."""
-        real = self.in_patches(self.codes(batch.listener)).unflatten(0, (len(batch), -1))
+        codes = self.in_patches(self.codes(batch.listener)).unflatten(0, (len(batch), -1))
         outside = self.in_patches(~batch.listener.inside()).unflatten(0, (len(batch), -1))
-        filled = torch.arange(real.shape[1:].numel(), device=real.device) >= batch.listener.frames
-        outside = outside | filled.view(real.shape[1:])
-        real = torch.where(outside, self.predictor.absent, real)
-        wanted, logits = self._guesses(distribution, real)
+        filled = torch.arange(codes.shape[1:].numel(), device=codes.device) >= batch.listener.frames
+        outside = outside | filled.view(codes.shape[1:])
+        codes = torch.where(outside, self.predictor.absent, codes)
+        wanted, logits = self._guesses(distribution, codes)
         there = wanted != self.predictor.absent
         each = F.cross_entropy(
             logits.flatten(0, -2), torch.where(there, wanted, 0).flatten(), reduction="none"
@@ -136,14 +136,17 @@ class FaceAISLosses:
         logits = predictor.answer(own, predictor.tell(features), last=size)
         return real[:, -1], logits
 
-    def _agreement(self: FaceAIS, logits: Tensor, batch: Batch) -> dict[str, Tensor]:  # type: ignore[misc]
-        """Of the expected vectors of codes, logits [B, t, codes], decoded."""
+    def _agreement(  # type: ignore[misc]
+        self: FaceAIS, logits: Tensor, batch: Batch
+    ) -> dict[str, Tensor]:
+        """1 - CCC of the face that the codes' chances, logits [B, t, codes], let one expect."""
         expected = logits.softmax(-1) @ self.tokenizer.quantise.vectors()
-        answer = {
-            n: x[:, 0] for n, x in self.decode(expected[:, None], batch.listener.frames).items()
-        }
-        weight = self.config.agreement_weight
-        return {n: weight * x for n, x in mean_terms(answer, batch, prefix="expected").items()}
+        made = self.decode(expected[:, None], batch.listener.frames)["attributes"]
+        wanted, known = real(batch.targets, *GROUPS["attributes"])
+        each = concordance(made, wanted, known).nan_to_num(1.0).mean(-1)
+        weights = batch.target_mask.to(each.dtype)
+        weight = self.config.agreement_weight / weights.sum().clamp(min=1)
+        return {"agreement": weight * ((1 - each) * weights).sum()}
 
     def _distance(self: FaceAIS, latent: Tensor, listener: Behaviour) -> Tensor:  # type: ignore[misc]
         values, known = self.face_of(listener)
