@@ -17,8 +17,8 @@ from torch import Tensor
 from visavis.behaviour import Behaviour
 from visavis.dyad import Persona
 from visavis.errors import OfflineOnly
-from visavis.models._emc_bases import AroundReactFace
 from visavis.models._emc_layers import Band, Compensation, Held, Recalled
+from visavis.models._emc_reactface import AroundReactFace
 from visavis.models._emc_read import Told, read
 from visavis.models._reactface_session import step_of, stretch
 from visavis.models._reactface_store import Lanes, Row, Store

@@ -210,7 +210,8 @@ class FaceAIS(FaceAISLosses, ReactionModel[FaceAISConfig]):
         if every > 1:
             a, b = way((frames % every)[..., None].to(found.dtype) / every)
             found = a * found + b * drawn(knots + 1)
-        return torch.special.ndtr(found)
+        chance: Tensor = torch.special.ndtr(found)
+        return chance
 
     def decode(
         self, latent: Tensor, frames: int, *, distribution: PatchPrior | None = None

@@ -292,9 +292,10 @@ class REGNN(ReactionModel[REGNNConfig]):
         """Standard normal [K, B, W, 25, D]; a longer clip begins with the same numbers."""
         size, stride, keep = self.config.window, self.config.stride, self.config.smoothness
         if self.config.redraw and not self.training:
-            track = self._smooth(seeds, num_samples, (windows - 1) * stride + size, index)
-            cut = unfold(track.flatten(0, 1), size, stride).unflatten(0, (len(seeds), -1))
-            return cut.permute(1, 0, 2, 4, 3)
+            smooth = self._smooth(seeds, num_samples, (windows - 1) * stride + size, index)
+            rows = unfold(smooth.flatten(0, 1), size, stride)
+            apart: Tensor = rows.unflatten(0, (len(seeds), -1))
+            return apart.permute(1, 0, 2, 4, 3)
         if not keep:
             white = self.draw(seeds, num_samples, "regnn/noise", index, (windows, size, 25))
             return white.permute(1, 0, 2, 4, 3)
