@@ -1,7 +1,8 @@
 """Does a persona help? Reactions as nobody, as the clip's own listener, and as somebody else.
 
 Simulated test dyads, the seven listeners of each script. A persona is made from another clip of the
-listener, of another script; "another's" is that of the next of the seven. Scores (`corrected`) are
+listener, of another script (one of the clips that a reaction is looked up among may be of that
+script too); "another's" is that of the next of the seven. Scores (`corrected`) are
 against the listener's own reactions (PMAFRG: two a script) and against all appropriate ones
 (MAFRG); retrieval is among the seven, by their other clips, from attributes and coefficients
 (people blink and nod in these). Brackets: 95 %, over scripts.
@@ -31,10 +32,11 @@ from visavis.metrics.intervals import bootstrap
 
 F64 = NDArray[np.float64]
 WAYS = ("nobody", "own", "another's")
+TOLD = "own, by Big Five alone"
 REFERENCES = 4
 """Clips of each listener, at most, among which a reaction is looked up."""
-PEOPLE = 672
-"""Training clips, of 99 listeners, from which it is learned what tells people apart."""
+PEOPLE = 420
+"""Validation clips from which it is learned what tells people apart."""
 
 
 @dataclass(frozen=True)
@@ -79,17 +81,21 @@ def answered(model: Any, scene: Scene, way: str, samples: int, seed: int) -> lis
     seeds = seed + torch.arange(len(scene.dyads))
     persona = None
     if way != "nobody":
-        people = [model.persona(clips[0]) for clips in scene.known]
-        if way != "own":
+        if way == TOLD:
+            people = [model.persona(None, d.traits) for d in scene.dyads]
+        else:
+            people = [model.persona(clips[0]) for clips in scene.known]
+        if way == "another's":
             people = [*people[1:], people[0]]
         persona = Persona(people[0].model, torch.stack([p.embedding for p in people]))
     return list(everything(model.generate(speakers, samples, seeds=seeds, persona=persona)))
 
 
 def strangers() -> list[NDArray[np.float32]]:
-    """Clips of training listeners, by listener, which say what tells people apart."""
+    """Clips of validation listeners, by listener, which say what tells people apart: neither those
+    that a model was trained on nor those who are looked for."""
     known: dict[str, list[NDArray[np.float32]]] = {}
-    for dyad in SimulatedDyads("train", size=PEOPLE, audio=False):
+    for dyad in SimulatedDyads("val", size=PEOPLE, audio=False):
         known.setdefault(dyad.listener_id, []).append(everything(dyad.listener))
     return [np.stack(x) for x in known.values()]
 
@@ -150,7 +156,8 @@ def main() -> None:
     corpus, people = SimulatedDyads("test", audio=False), strangers()
     groups = [i for i, scene in enumerate(at) for _ in scene.dyads]
     found = {}
-    for way in WAYS:
+    told = getattr(model.config, "traits", False)
+    for way in (*WAYS, TOLD) if told else WAYS:
         made = [answered(model, scene, way, given.k, 100 * i) for i, scene in enumerate(at)]
         found[way] = scored(made, at, corpus, people)
     listeners = len(at[0].dyads)
@@ -164,7 +171,7 @@ def main() -> None:
     for way, rows in found.items():
         for score, values in rows.items():
             line = f"{way}: {score} {bootstrap(values, groups)}"
-            if way == "own":
+            if way in ("own", TOLD):
                 for other in ("nobody", "another's"):
                     line += f"; less {other} {bootstrap(values - found[other][score], groups)}"
             print(line)

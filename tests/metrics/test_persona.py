@@ -107,14 +107,21 @@ def test_what_a_person_does_not_keep_counts_little() -> None:
     assert found.top1 == 1.0
 
 
+TWO: dict[str, Any] = {"reactions": np.zeros((2, 9, 4)), "listeners": [0, 1]}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"references": [np.zeros((2, 9, 4))]}, "two listeners at least"),
-        ({"references": [np.zeros((1, 9, 4))] * 2}, "two clips of one person"),
+        ({"references": [np.zeros((1, 9, 4))] * 2, **TWO}, "two clips of one person"),
         ({"references": [np.zeros((2, 9, 3))] * 2}, "3 D"),
         ({"listeners": [2]}, "0 to 1"),
         ({"listeners": [0, 1]}, "one a reaction"),
+        ({"listeners": [0.0]}, "whole numbers"),
+        ({"listeners": [0]}, "two listeners at least"),
+        ({"reactions": np.zeros((3, 9, 4)), "listeners": [0, 0, 1]}, r"\[2, 1\] each"),
+        ({"people": [np.zeros((2, 9, 4))], **TWO}, "two at least"),
         ({"reactions": np.zeros((1, 1, 4))}, "2 frames"),
         ({"reactions": np.full((1, 9, 4), np.nan)}, "reactions holds nan"),
     ],

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from tests.people import batch
+from visavis.behaviour import Behaviour
 from visavis.dyad import Batch
 from visavis.errors import InputError
 from visavis.metrics.persona import signature as of_the_metric
@@ -18,6 +19,7 @@ from visavis.models._perreactor_person import SIGNATURE, following, unlike, what
 from visavis.models.perreactor import PerReactor, PerReactorConfig
 from visavis.recipes import StageRecipe, TrainingRecipe
 from visavis.training.loop import train
+from visavis.training.sampler import pieces
 
 LIKE: dict[str, Any] = {
     "width": 16,
@@ -153,3 +155,39 @@ def test_rates_of_critics_that_are_left_out_do_no_harm() -> None:
     stage(model, "generic", 1, rates={"realism": 3e-4, "appropriateness": 3e-4})
     with pytest.raises(InputError, match="critique"):
         stage(model, "generic", 1, rates={"critique": 3e-4})
+
+
+def test_likeness_without_the_stage_person_is_refused() -> None:
+    with pytest.raises(InputError, match=r"stages\.person\.steps"):
+        made().prepare("personal", [])
+
+
+def test_a_piece_of_one_clip_has_nobody_to_compare() -> None:
+    model = made()
+    model.prepare("person", [people()])
+    model.prepare("personal", [])
+    (generator,) = model.objectives("personal")
+    alone = pieces(people(), 8)[0]
+    with pytest.raises(InputError, match=r"training\.accumulate"):
+        generator.loss(alone)
+
+
+def test_where_there_is_no_history_big_five_alone_tell_who_listens() -> None:
+    model = made()
+    alone = replace(people(), history=None)
+    assert model.from_traits is not None and alone.traits is not None
+    torch.testing.assert_close(model.patterns(alone), model.from_traits(alone.traits))
+    unknown = alone.traits.clone()
+    unknown[0] = float("nan")
+    with pytest.raises(InputError, match="histories"):
+        model.patterns(replace(alone, traits=unknown))
+
+
+def test_a_clip_that_nobody_saw_is_left_out_of_what_tells_people_apart() -> None:
+    """It has no signature; zeros would be somebody very still."""
+    whole = people()
+    unseen = whole.listener.drop("attributes")
+    rows = [*(whole.listener[i] for i in range(7)), unseen[7]]
+    average, _ = what_tells_apart([replace(whole, listener=Behaviour.stack(rows))], 4)
+    expected, _ = what_tells_apart(pieces(whole, 8)[:7], 4)
+    torch.testing.assert_close(average, expected, atol=1e-5, rtol=1e-4)

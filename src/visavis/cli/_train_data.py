@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +22,8 @@ from visavis.models._base import ReactionModel
 from visavis.recipes import CorpusRecipe, Recipe, StageRecipe
 from visavis.training.loop import Terms
 from visavis.training.sampler import Sampler, Share
+
+logger = logging.getLogger("visavis")
 
 AT_ONCE = 8
 """Clips a batch of `fit` and of the validation."""
@@ -72,10 +75,11 @@ def clips(
     wanted = recipe.corpus
     if wanted.name != "simulated":
         corpus = corpora.load(wanted.name, split, root=root, **wanted.options)
-        if split == "val" and len(corpus) > wanted.val_size:
-            places = torch.linspace(0, len(corpus) - 1, wanted.val_size).long().tolist()
-            return Clips(corpus, _Some(corpus, places))
-        return Clips(corpus, corpus)
+        places = _with_history(corpus, split) if wanted.history else list(range(len(corpus)))
+        if split == "val" and len(places) > wanted.val_size:
+            few_of = torch.linspace(0, len(places) - 1, wanted.val_size).long().tolist()
+            places = [places[i] for i in few_of]
+        return Clips(corpus, corpus if len(places) == len(corpus) else _Some(corpus, places))
     size = wanted.train_size if split == "train" else wanted.val_size
     size = min(size, few) if few else size
     options = {"frames": wanted.frames, "seed": wanted.seed, "audio": audio, **wanted.options}
@@ -86,6 +90,29 @@ def clips(
         made = corpora.load("simulated", split, root=root, size=size, **drawn)
         return Clips(made, made)
     return _simulated(split, size, root, json.dumps(options, sort_keys=True), quiet=quiet)
+
+
+def _with_history(corpus: Any, split: str) -> list[int]:
+    """Places of the dyads whose listener is in another clip, with a word about the others.
+
+    Raises:
+        InputError: there is none.
+    """
+    places = [i for i in range(len(corpus)) if corpus.has_history(i)]
+    if not places:
+        raise InputError(
+            f"no listener of {corpus!r} is in two clips of different scripts, so nobody has a "
+            "history; a personal model learns here from Big Five at most (corpus.history=none)."
+        )
+    if len(places) < len(corpus):
+        logger.warning(
+            "%d of %d dyads of %r are left out: their listener is in no other clip, so there is no "
+            "history",
+            len(corpus) - len(places),
+            len(corpus),
+            split,
+        )
+    return places
 
 
 @lru_cache(maxsize=2)

@@ -63,8 +63,8 @@ def _made(history: Path | None, model: str | None, traits: str | None, *, quiet:
     loaded = load(model)
     if not loaded.personal:
         raise InputError(
-            f"{loaded.name} is not personal: it has no use for a persona. perreactor and perfrdiff "
-            "are."
+            f"{loaded.name} is not personal: it has no use for a persona. perreactor, perfrdiff "
+            "and reactdiff_lrs are."
         )
     if history is None:
         return loaded.persona(None, given)

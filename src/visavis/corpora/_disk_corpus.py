@@ -189,6 +189,10 @@ class DiskCorpus(ABC):
         suits = {c.id for c in self._suiting(clip)}
         return [c for c in others if c.id not in suits]
 
+    def has_history(self, index: int) -> bool:
+        """Whether the listener of a dyad is in another clip that may be shown; reads no file."""
+        return bool(self._past(self._clip(index)))
+
     def sides(self, clip: Clip) -> tuple[Behaviour, Behaviour]:
         """Speaker and listener, cut to the shorter of the two."""
         speaker, listener = self._read(clip, "speaker"), self._read(clip, "listener")

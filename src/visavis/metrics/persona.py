@@ -118,8 +118,8 @@ def persona_retrieval(
             what tells people apart; the more the better. The references themselves by default.
 
     Raises:
-        InputError: fewer than two listeners, nobody with two clips, or numbers or axes that do not
-            fit.
+        InputError: fewer than two listeners or people, nobody with two clips, other numbers of
+            reactions for some listeners, or numbers or axes that do not fit.
     """
     if len(references) < 2:
         raise InputError(f"retrieval is among two listeners at least, not {len(references)}.")
@@ -130,10 +130,20 @@ def persona_retrieval(
         for clips in several:
             agree("3 D", reactions=queries.shape[1], **{name: clips.shape[1]})
     truth = np.asarray(listeners)
-    if truth.shape != (len(queries),) or truth.min() < 0 or truth.max() >= len(known):
+    whole = truth.shape == (len(queries),) and truth.dtype.kind in "iu"
+    if not whole or truth.min() < 0 or truth.max() >= len(known):
         raise InputError(
-            f"listeners must be {len(queries)} numbers of 0 to {len(known) - 1}, one a reaction."
+            f"listeners must be {len(queries)} whole numbers of 0 to {len(known) - 1}, one a "
+            "reaction."
         )
+    _, counts = np.unique(truth, return_counts=True)
+    if len(counts) < 2 or counts.min() < counts.max():
+        raise InputError(
+            "retrieval wants reactions of two listeners at least, and as many of each: what they "
+            f"have in common is taken away. These are of {len(counts)}, {counts.tolist()} each."
+        )
+    if len(others) < 2:
+        raise InputError("people are two at least: one alone does not say what tells people apart.")
     apart = discriminants(others)
     typical = _directions(np.stack([clips.mean(0) for clips in known]) @ apart)
     likeness = _directions(queries @ apart) @ typical.T

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import repeat
+
 import torch
 from torch import Tensor, nn
 
@@ -100,8 +102,8 @@ class ClipDecoder(nn.Module):
         pieces = zip(
             queries.split(count),
             memory.split(count),
-            [None] * len(memory) if seen is None else seen.split(count),
-            strict=False,
+            repeat(None) if seen is None else seen.split(count),
+            strict=False,  # `repeat` has no end
         )
         parts = [self._answered(*piece) for piece in pieces]
         raw = (parts[0] if len(parts) == 1 else torch.cat(parts)).unflatten(0, (clips, samples))

@@ -124,6 +124,11 @@ def generator_terms(model: PerReactor, batch: Batch, *, personal: bool) -> dict[
         kl = found.distribution.kl().mean()
         terms |= {"kl": config.kl_weight * kl, "log/kl": kl.detach()}
     if pattern is not None and config.likeness_weight:
+        if len(pattern) < 2:
+            raise InputError(
+                "likeness compares the listeners of a batch, but a piece of it has one clip; take "
+                "a larger training.batch, a smaller training.accumulate, or likeness_weight=0."
+            )
         others = found.again(following(pattern))
         apart = unlike(model, draws, others, pattern, inside)
         terms["likeness"] = config.likeness_weight * apart

@@ -31,6 +31,9 @@ SIGNATURE = 3 * (58 + 25)
 def what_tells_apart(batches: Iterable[Batch], count: int) -> tuple[Tensor, Tensor]:
     """Of whole clips and histories: the average signature [249] and `count` directions [249, N].
 
+    Clips are as long as the histories, and so are those of the stage "person" (its `crop`). The
+    personal stage compares shorter windows, but only with one another.
+
     Raises:
         InputError: the batches have no histories.
     """
@@ -40,9 +43,14 @@ def what_tells_apart(batches: Iterable[Batch], count: int) -> tuple[Tensor, Tens
         past = _history(batch)
         # equally long, for a longer clip deviates more
         frames = min(batch.listener.frames, past.frames)
-        for person, found in ((batch.listener, first), (past, second)):
+        signed, seen = [], []
+        for person in (batch.listener, past):
             values, inside = real(person, *CHANNELS)
-            found.append(signature(values[:, :frames], inside[:, :frames]))
+            signed.append(signature(values[:, :frames], inside[:, :frames]))
+            seen.append(inside[:, :frames].sum(1) > 1)
+        both = seen[0] & seen[1]
+        first.append(signed[0][both])
+        second.append(signed[1][both])
     one, two = torch.cat(first), torch.cat(second)
     return 0.5 * (one.mean(0) + two.mean(0)), directions(one, two, count)
 

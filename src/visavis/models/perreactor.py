@@ -251,9 +251,13 @@ class PerReactor(ReactionModel[PerReactorConfig]):
         """Patterns [B, C] of a batch's listeners; with `traits`, of whichever of the two is told.
 
         Raises:
-            InputError: the batch has no histories.
+            InputError: the batch has no histories, and not everybody's traits either.
         """
         if batch.history is None:
+            told = batch.traits
+            if self.from_traits is not None and told is not None and not told.isnan().any():
+                alone: Tensor = self.from_traits(told)
+                return alone
             raise InputError(
                 f"{self.name} learns persons from their histories; set corpus.history="
                 f"{self.config.history}."
@@ -309,6 +313,11 @@ class PerReactor(ReactionModel[PerReactorConfig]):
             self.average.copy_(average)
             self.likeness.copy_(likeness)
         if stage == "personal":
+            if self.config.likeness_weight and not bool(self.likeness.any()):
+                raise InputError(
+                    'likeness_weight wants a stage "person" before "personal", which teaches who '
+                    "listens; set stages.person.steps=300 (and crop=480), or likeness_weight=0."
+                )
             self.own.load_state_dict(self.generic.state_dict())
             if self.suits is not None and self.suits_person is not None:
                 self.suits_person.load_state_dict(self.suits.state_dict())

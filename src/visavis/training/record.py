@@ -75,8 +75,12 @@ def _version(package: str) -> str | None:
 def recipe_json(recipe: Recipe) -> dict[str, Any]:
     """A resolved recipe as plain JSON, as files hold it."""
     plain: dict[str, Any] = json.loads(json.dumps(asdict(recipe)))
-    if not recipe.begin:  # so that recipes are still those that were written before there was this
+    # what is not asked for is left out, so that recipes are those written before it could be
+    if not recipe.begin:
         del plain["begin"]
+    for settings in (plain["training"], *(stage["training"] for stage in plain["stages"])):
+        if settings["crop"] is None:
+            del settings["crop"]
     return plain
 
 
