@@ -18,7 +18,7 @@ from visavis.recipes import StageRecipe
 from visavis.training import devices
 from visavis.training.loop import Place, StageState, Validate
 from visavis.training.resume import Run
-from visavis.training.stages import StageModule, only_trained
+from visavis.training.stages import StageModule, checked, only_trained
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -67,6 +67,7 @@ def dry_run(
     wrapped: Any = None
     for stage in plan:
         if stage.training.steps:
+            checked(model, stage)
             with devices.put_together(wrapped):
                 model.prepare(stage.name, (batch.to(fabric.device) for batch in fit_on))
             wrapped = wrapped or fabric.setup_module(StageModule(model))
