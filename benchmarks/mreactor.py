@@ -29,7 +29,7 @@ from visavis.models._base import Lane, ReactionSession
 from visavis.models._mreactor_denoiser import Manner
 from visavis.models._mreactor_subjects import chances_of
 from visavis.models._steady import steadied
-from visavis.models.mreactor import Controls, MReactor, Understood
+from visavis.models.mreactor import LISTENER, UNITS, Controls, MReactor, Understood
 
 FRAMES, SAMPLES, SHOWN = 750, 10, 5
 
@@ -113,7 +113,9 @@ def plain(model: MReactor, speaker: Behaviour) -> Tensor:
                 return out
 
             clean = model.sampled(denoise, start[:, k])
-            raw = steadied(model.frames(clean[:, None], speaker.frames), config.steady)
+            raw = model.frames(clean[:, None], speaker.frames)
+            each = zip(raw.split([UNITS, LISTENER - UNITS], -1), config.steadying, strict=True)
+            raw = torch.cat([steadied(x, n) for x, n in each], -1)
             channels = {n: x[0, 0] for n, x in model.channels(raw).items()}
             made.append(Behaviour(channels, Layout.of(*model.outputs)).pack())
     return torch.stack(made)

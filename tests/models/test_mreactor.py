@@ -295,6 +295,7 @@ def test_a_stream_of_words_and_frames_is_the_whole_clip() -> None:
     "kwargs",
     [
         {"smooth_noise": 6.0, "steady": 5},
+        {"steady": 3, "steady_units": 9},
         {"decay": "post"},
         {"decay": "none"},
         {"attention": "self"},
@@ -382,6 +383,7 @@ def test_a_lane_that_is_not_open_is_refused() -> None:
         ({"width": 30, "heads": 4}, "multiple of its heads"),
         ({"sampling_steps": 2000}, "at most steps"),
         ({"steady": 4}, "steady must be odd"),
+        ({"steady_units": 2}, "steady_units must be odd"),
         ({"online": True, "memory": 2, "patch": 5}, "memory must hold"),
         ({"layer": 3}, "layer"),
     ],

@@ -83,6 +83,8 @@ class MReactorConfig(ReactionConfig):
     steady: int = Field(default=1, gt=0)
     """Ours: frames of a reaction that each of its frames is the mean of, around it or, online, up
     to it; odd."""
+    steady_units: int = Field(default=1, gt=0)
+    """Ours: the same of the 15 action units, which are told as yes or no, where it is more."""
 
     # the objective
     listener: Literal["paired", "appropriate"] = "paired"
@@ -114,10 +116,17 @@ class MReactorConfig(ReactionConfig):
             )
         if self.steady % 2 == 0:
             raise ValueError(f"steady must be odd, not {self.steady}")
+        if self.steady_units % 2 == 0:
+            raise ValueError(f"steady_units must be odd, not {self.steady_units}")
         if self.online and self.memory < self.patch:
             raise ValueError(f"memory must hold a patch, not {self.memory} of {self.patch}")
         if self.guidance != 1 and not self.condition_dropout:
             raise ValueError("guidance other than 1 wants condition_dropout in training")
+
+    @property
+    def steadying(self) -> tuple[int, int]:
+        """Frames that action units and everything else are the means of."""
+        return max(self.steady, self.steady_units), self.steady
 
     @property
     def noise_tokens(self) -> int:

@@ -24,12 +24,11 @@ from visavis.behaviour import Behaviour, Word
 from visavis.dyad import Persona
 from visavis.features.subjects.channel import utterances
 from visavis.models._base import Lane
-from visavis.models._mreactor_denoiser import LISTENER, Manner
+from visavis.models._mreactor_denoiser import Manner
 from visavis.models._mreactor_regions import Before
 from visavis.models._mreactor_stream import Rings, TokenDenoiser
 from visavis.models._mreactor_subjects import chances_of
 from visavis.models._session import Conversation, WindowSession
-from visavis.models._steady import trailing
 from visavis.nn.cache import Recall
 from visavis.nn.schedules import trailing_steps
 
@@ -63,7 +62,7 @@ class OnlineState:
     variation: Tensor
     """v, [1, K, variation]; no numbers where the model has none."""
     made: Tensor
-    """The reactions' last steady - 1 frames as they were drawn, [1, K, steady - 1, 83]."""
+    """The reactions' last frames as they were drawn, as far as steadying reads, [1, K, n, 83]."""
     chances: Tensor
     """What orders each utterance's subjects, [1, slots]."""
     said: Tensor
@@ -96,7 +95,7 @@ def begin(model: MReactor, seed: int, samples: int) -> OnlineState:
         heard_values=ring(denoiser.heard_attentions, samples),
         own=ring(config.sampling_steps, denoiser.own_attentions, 2, samples),
         variation=like.new_zeros(1, samples, 0) if variation is None else variation,
-        made=like.new_zeros(1, samples, config.steady - 1, LISTENER),
+        made=model.nothing_made(like.new_zeros(1, samples)),
         chances=chances_of(seeds),
         said=torch.zeros(0, dtype=torch.uint8, device=like.device),
     )
@@ -150,7 +149,7 @@ def advance(
     start = model.start(seeds, samples, at.token, 1)
     clean = model.sampled(denoise, start.flatten(0, 1)).unflatten(0, (-1, samples))
     raw = model.frames(clean, speaker.frames)
-    steady = trailing(raw, config.steady, at.made, at.token * config.patch)
+    steady = model.steadied_behind(raw, at.made, at.token * config.patch)
     before = before if after is None else after
     made = torch.cat([at.made, raw], -2)
     now = replace(
@@ -160,7 +159,7 @@ def advance(
         total=before.total,
         frames=before.frames,
         perceived=torch.stack(perceived.kept),
-        made=made[..., made.shape[-2] + 1 - config.steady :, :],
+        made=made[..., made.shape[-2] - at.made.shape[-2] :, :],
     )
     new = {"heard_keys": denoise.heard_keys, "heard_values": denoise.heard_values}
     new["own"] = denoise.own

@@ -59,6 +59,9 @@ from visavis.nn.schedules import alpha_bars, cosine_betas, trailing_steps
 from visavis.nn.smooth_noise import smoothed
 from visavis.nn.standardise import RunningMoments, Standardise
 
+UNITS = 15
+"""Action units, first of a listener's 83 numbers."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Understood:
@@ -93,7 +96,7 @@ class MReactor(ReactionModel[MReactorConfig]):
     """See the module's text."""
 
     config_class = MReactorConfig
-    sampled_with = ("sampling_steps", "temperature", "guidance", "steady")
+    sampled_with = ("sampling_steps", "temperature", "guidance", "steady", "steady_units")
     listener_jerkiness: Tensor
     usual_smoothness: Tensor
 
@@ -295,10 +298,26 @@ class MReactor(ReactionModel[MReactorConfig]):
         clean = self.sampled(denoise, start.flatten(0, 1))
         raw = self.frames(clean.unflatten(0, (-1, num_samples)), speaker.frames)
         if self.config.online:
-            before = raw.new_zeros(*raw.shape[:2], self.config.steady - 1, LISTENER)
-            return self.channels(trailing(raw, self.config.steady, before, 0))
+            return self.channels(self.steadied_behind(raw, self.nothing_made(raw), 0))
         inside = None if speaker.lengths is None else speaker.inside()
-        return self.channels(steadied(raw, self.config.steady, inside))
+        sizes = self.config.steadying
+        parts = zip(raw.split([UNITS, LISTENER - UNITS], -1), sizes, strict=True)
+        return self.channels(torch.cat([steadied(x, n, inside) for x, n in parts], -1))
+
+    def nothing_made(self, like: Tensor) -> Tensor:
+        """What `steadied_behind` knows before the first frame, [B, K, frames, 83]."""
+        return like.new_zeros(*like.shape[:2], max(self.config.steadying) - 1, LISTENER)
+
+    def steadied_behind(self, raw: Tensor, before: Tensor, first: Tensor | int) -> Tensor:
+        """Frames [B, K, T, 83] from number `first` on as means of those up to them; `before` as of
+        `nothing_made`."""
+        parts = []
+        for columns, n in zip(
+            (slice(UNITS), slice(UNITS, None)), self.config.steadying, strict=True
+        ):
+            held = before[..., before.shape[-2] + 1 - n :, columns]
+            parts.append(trailing(raw[..., columns], n, held, first))
+        return torch.cat(parts, -1)
 
     def _controlled(self, understood: Understood, controls: Controls) -> Understood:
         """The condition with embeddings replaced or zeroed, and S left out."""
