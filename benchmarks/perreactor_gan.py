@@ -50,7 +50,7 @@ RUNS: Mapping[str, tuple[str, ...]] = {
         "model.spectral=true",
     ),
     "relativistic, R1": (*RELEASED, "model.adversarial=relativistic", "model.r1=1.0"),
-    "relativistic, critics at 3 times the rate": (
+    "relativistic, critics at 3e-3": (
         *RELEASED,
         "model.adversarial=relativistic",
         "training.rates.realism=3e-3",
@@ -61,7 +61,7 @@ RUNS: Mapping[str, tuple[str, ...]] = {
         "model.adversarial=relativistic",
         "training.ema=0.95",
     ),
-    "laptop: relativistic, spectral norm, a third of the rate, every fourth step": (),
+    "laptop: relativistic, spectral norm, critics every sixth step": (),
 }
 WATCHED = {
     "realism/log/over_made": "frames: real over made",
