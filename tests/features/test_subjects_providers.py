@@ -246,6 +246,13 @@ def test_a_file_chooses_endpoint_record_lexicon_and_thresholds(
         ({"thresholds": {"tau": 1}}, "no key 'tau'"),
         ({"lexicons": {"nrc": "x"}}, "no key 'nrc'"),
         ({"thresholds": 3}, "is a table"),
+        ({"thresholds": {"semantic": "a"}}, "thresholds.semantic is a number, not 'a'"),
+        ({"proposed": 2.5}, "proposed is a whole number, not 2.5"),
+        ({"provider": "endpoint", "endpoint": 3}, "is a table"),
+        (
+            {"provider": "endpoint", "endpoint": {"url": 3, "model": "m"}},
+            "endpoint.url is a text in quotes, not 3",
+        ),
         ({"lexicons": {"anew": "nowhere.csv"}}, "does not exist"),
     ],
 )

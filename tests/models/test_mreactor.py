@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from visavis.behaviour import Behaviour, Word
 from visavis.errors import InputError, OfflineOnly
 from visavis.features.subjects import EmotionPrior, with_word_channels
 from visavis.models._base import Lane
+from visavis.models._mreactor_subjects import chances_of
 from visavis.models.mreactor import Controls, MReactor
 
 WORDS = tuple(
@@ -72,9 +74,7 @@ COUNTS = {None: 2_544_964, "full": 37_614_480}
 
 def test_words_and_their_channels_are_the_same_to_the_model() -> None:
     model, speaker = made(), said(person(43))
-    channels = (
-        with_word_channels(speaker).without("words") if False else with_word_channels(speaker)
-    )
+    channels = replace(with_word_channels(speaker), words=())
     assert torch.equal(packed(model, speaker), packed(model, channels))
 
 
@@ -124,7 +124,7 @@ def test_gpt_like_neutral_priors_of_no_intensity_are_no_subject() -> None:
     model.recovery = lambda text: (EmotionPrior("", "Neutral", 0.0, 0.0, 1.0, "text"),)
     speaker = person(43)
     read = model.check_speaker(said(speaker)).unsqueeze()
-    assert not model.subject_sets(model.understand(read).slots, SEEDS, 2)[1].any()  # type: ignore[union-attr]
+    assert not model.subject_sets(model.understand(read).slots, chances_of(SEEDS), 2)[1].any()  # type: ignore[union-attr]
 
 
 # ---------------------------------------------------------------------- switches
@@ -289,6 +289,26 @@ def test_a_stream_of_words_and_frames_is_the_whole_clip() -> None:
     assert float((whole - silent).abs().max()) > 1e-4
     for cuts in ([], [1, 7, 8, 30, 31, 55], list(range(1, 73))):
         torch.testing.assert_close(streamed(model, speaker, cuts), whole, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("late", [0.3, 1.5, 3.0, 9.0, None])
+def test_words_that_come_late_or_never_are_not_known_before(late: float | None) -> None:
+    """Live nobody knows before the first word that there will be any."""
+    model, speaker = made(online=True, memory=40), person(100)
+    if late is not None:
+        speaker = said(speaker, tuple(w.moved(late) for w in WORDS))
+    whole = packed(model, speaker, 2)
+    torch.testing.assert_close(streamed(model, speaker, [7, 30, 55]), whole, atol=1e-5, rtol=0)
+    silent = packed(model, person(100), 2)
+    begun = int(25 * (late or 4.0)) // 5 * 5
+    torch.testing.assert_close(whole[:, :begun], silent[:, :begun], atol=1e-5, rtol=0)
+
+
+def test_a_word_that_is_written_twice_is_said_twice_in_a_stream() -> None:
+    model, twice = made(online=True, memory=40), said(person(60), (Word("no", 0.5, 0.7),) * 3)
+    torch.testing.assert_close(
+        streamed(model, twice, [7, 30]), packed(model, twice, 2), atol=1e-5, rtol=0
+    )
 
 
 @pytest.mark.parametrize(

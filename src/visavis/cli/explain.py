@@ -25,7 +25,7 @@ F32 = NDArray[np.float32]
 NAMES = {
     "modality": "speech (MIM)",
     "visual": "face (VIM)",
-    "heard": "behaviour (relative and subject attention)",
+    "heard": "behaviour (relative attention)",
 }
 """A model's attention maps and what a reader calls them, in the order of ReactFace's Fig. 9."""
 

@@ -52,7 +52,12 @@ def read_words(path: str | Path, *, speaker: str | None = None) -> tuple[Word, .
         pieces = readers[ending](text.replace("\r\n", "\n"))
     except UnicodeDecodeError as error:
         raise InputError(f"{file} is not UTF-8 text ({error.reason}); save it as UTF-8.") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except KeyError as error:
+        raise InputError(
+            f"{file} cannot be read as a transcript: a segment or word has no {error}; each wants "
+            "a text, start and end in seconds."
+        ) from error
+    except (ValueError, TypeError, AttributeError) as error:
         raise InputError(f"{file} cannot be read as a transcript: {error}.") from error
     if not pieces and text.strip() not in ("", "WEBVTT", "[]", "{}") and ending != ".json":
         raise InputError(f"{file} has text but no line with times such as 00:00:01,000 --> ...")

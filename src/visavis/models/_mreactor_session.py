@@ -265,11 +265,11 @@ def _joined(known: Sequence[Word], new: Sequence[Word]) -> list[Word]:
     """Words of a conversation, each once: one that crosses two pieces comes with both."""
     found = list(known)
     for word in new:
-        same = any(
+        same = any(  # of another piece: a recogniser may write one word twice
             word.text == w.text
             and abs(word.start_s - w.start_s) < 1e-4
             and abs(word.end_s - w.end_s) < 1e-4
-            for w in found
+            for w in known
         )
         if not same:
             found.append(word)

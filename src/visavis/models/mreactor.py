@@ -176,8 +176,12 @@ class MReactor(ReactionModel[MReactorConfig]):
         if not isinstance(speaker, Behaviour):
             return speaker
         made = [n for n in self.spoken if n != "roberta"]
-        reach: Reach = "heard" if self.config.online else "span"
-        speaker = with_word_channels(speaker, made, reach=reach, recovery=self.recovery)
+        online = self.config.online
+        reach: Reach = "heard" if online else "span"
+        # online a clip before its first word is what a stream is: silent so far
+        speaker = with_word_channels(
+            speaker, made, reach=reach, recovery=self.recovery, silent=online
+        )
         if "roberta" in self.spoken and "roberta" not in speaker.layout:
             size = 768
             shape = (*speaker.lead, speaker.frames)

@@ -124,10 +124,12 @@ def with_word_channels(
     *,
     reach: Reach = "span",
     recovery: Recovery | None = None,
+    silent: bool = False,
 ) -> Behaviour:
     """The behaviour [T, ...] or [B, T, ...] with the channels of its words that it lacks.
 
-    A clip without words has them unobserved: nobody knows what was said.
+    A clip without words has them unobserved: nobody knows what was said. With `silent` it counts as
+    one in which nothing was said: live, nobody knows before the first word whether any will come.
 
     Raises:
         InputError: a name that words do not give.
@@ -149,7 +151,7 @@ def with_word_channels(
     clips = range(speaker.lead[0]) if speaker.lead else range(1)
     said = [words_of(speaker, i) for i in clips]
     channels, observed = {}, {}
-    there = torch.tensor([bool(words) for words in said], device=speaker.device)
+    there = torch.tensor([silent or bool(words) for words in said], device=speaker.device)
     for name in lacking:
         rows = torch.stack([makers[name](words, speaker.frames) for words in said])
         channels[name] = (rows if speaker.lead else rows[0]).to(speaker.device)

@@ -22,6 +22,11 @@ from visavis.files import existing_file
 
 _KEYS = ("provider", "endpoint", "cache", "encoder", "lexicons", "thresholds", "proposed")
 _ENDPOINT = ("url", "model", "key_env", "prompt", "timeout_s", "retries", "wait_s")
+_NUMBERS: Mapping[str, type[int] | type[float]] = {
+    "timeout_s": float,
+    "retries": int,
+    "wait_s": float,
+}
 _THRESHOLDS = ("semantic", "deviation", "least")
 
 
@@ -66,8 +71,8 @@ def recovery_from(settings: Mapping[str, Any] | str | Path) -> ExpressiveRecover
     thresholds = settings.get("thresholds", {})
     _known("thresholds", thresholds, _THRESHOLDS)
     if "proposed" in settings:
-        chosen["proposed"] = int(settings["proposed"])
-    chosen |= {n: float(x) for n, x in thresholds.items()}
+        chosen["proposed"] = _number("proposed", settings["proposed"], int)
+    chosen |= {n: _number(f"thresholds.{n}", x, float) for n, x in thresholds.items()}
     return ExpressiveRecovery(**chosen)
 
 
@@ -84,8 +89,13 @@ def _provider(settings: Mapping[str, Any], base: Path) -> SubjectProvider:
         raise InputError(
             f"unknown provider {name!r}. {nearest(str(name), ('lexicon', 'endpoint', 'replay'))}"
         )
+    _known("endpoint", settings.get("endpoint", {}), _ENDPOINT)
     endpoint = dict(settings.get("endpoint", {}))
-    _known("endpoint", endpoint, _ENDPOINT)
+    for key, value in endpoint.items():
+        if key in _NUMBERS:
+            endpoint[key] = _number(f"endpoint.{key}", value, _NUMBERS[key])
+        elif not isinstance(value, str):
+            raise InputError(f"endpoint.{key} is a text in quotes, not {value!r}.")
     if not {"url", "model"} <= set(endpoint):
         raise InputError("an endpoint wants `url` and `model` in [endpoint].")
     made = EndpointSubjectProvider(**endpoint)
@@ -98,3 +108,9 @@ def _known(where: str, given: object, names: tuple[str, ...]) -> None:
     for key in given:
         if key not in names:
             raise InputError(f"{where} has no key {key!r}. {nearest(str(key), names)}")
+
+
+def _number(key: str, given: object, kind: type[int] | type[float]) -> Any:
+    if isinstance(given, bool) or not isinstance(given, (int, kind)):
+        raise InputError(f"{key} is a {'whole ' if kind is int else ''}number, not {given!r}.")
+    return kind(given)
