@@ -97,7 +97,7 @@ class ClipDecoder(nn.Module):
         if inside is not None:
             seen = inside.repeat_interleave(samples, dim=0)[:, None, None]
         # two answers of 30 s stay in a processor's cache, ten do not
-        few = memory.device.type == "cpu" and not torch.is_grad_enabled()
+        few = memory.is_cpu and not torch.is_grad_enabled()
         count = _AT_ONCE if few else len(memory)
         pieces = zip(
             queries.split(count),

@@ -194,7 +194,7 @@ class Denoiser(nn.Module):
 
     def _folds(self, number: int, keys: Tensor, shifts: Mapping[str, Shift]) -> bool:
         _, heads, size, _ = keys.shape
-        plain = self._parts(number, shifts)[0] is None and keys.device.type == "cpu"
+        plain = self._parts(number, shifts)[0] is None and keys.is_cpu
         once = not self.training and not torch.is_grad_enabled()
         return once and plain and heads * size < self.width
 

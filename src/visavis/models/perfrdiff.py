@@ -194,7 +194,7 @@ class PerFRDiff(ReactionModel[PerFRDiffConfig]):
         """
         config, (clips, count) = self.config, seen.shape[:2]
         twice = config.guidance != 1.0
-        if seen.device.type == "cpu":
+        if seen.is_cpu:
             frames = clips * num_samples * config.window * (2 if twice else 1)
             few = max(_FRAMES_AT_ONCE // frames, 1)
             if few < count:
