@@ -52,6 +52,7 @@ FACEAIS: dict[str, Any] = {
 }
 KINDS = ("trans_vae", "regnn", "faceais", "faceais_causal", "reactface")
 EACH = pytest.mark.parametrize("kind", KINDS)
+STREAMS = pytest.mark.parametrize("kind", ["reactface", "faceais", "faceais_causal"])
 RECALL = pytest.mark.parametrize("recall", [False, True])
 
 
@@ -243,13 +244,15 @@ def test_the_encoder_of_a_wholly_absent_modality_is_never_called(kind: str) -> N
         object.__setattr__(model.base, encoder, kept)
 
 
-def test_the_session_does_not_call_it_either() -> None:
-    model = made("reactface")
-    object.__setattr__(model.base, "face_tokens", refuse)
-    object.__setattr__(model.base, "encode_face", refuse)
+@STREAMS
+def test_the_session_does_not_call_it_either(kind: str) -> None:
+    model, speaker = made(kind), person(20).drop("face")
+    names = {"reactface": ("face_tokens", "encode_face")}.get(kind, ("codes_of", "codes"))
+    for name in names:
+        object.__setattr__(model.base, name, refuse)
     session = model.session(2)
     lane = session.open(seed=0)
-    assert session.step({lane: person(20).drop("face")})[lane].pack().isfinite().all()
+    assert session.step({lane: speaker})[lane].pack().isfinite().all()
 
 
 @EACH
@@ -324,13 +327,15 @@ def test_samples_of_a_lossy_speaker_are_told_different_things(kind: str) -> None
     torch.testing.assert_close(made_of_one.pack()[0], made_of_two.pack()[0], **CLOSE)
 
 
+@STREAMS
 @RECALL
-def test_a_session_answers_a_lossy_speaker_as_generate_does(recall: bool) -> None:
-    model = made("reactface", recall=recall)
+def test_a_session_answers_a_lossy_speaker_as_generate_does(kind: str, recall: bool) -> None:
+    model = made(kind, recall=recall)
     speaker = person(90).drop("face", start=10, stop=40).drop("speech", start=30, stop=61)
     whole = model.generate(speaker, 3, seeds=7)
     for cuts in ([90], list(range(1, 91)), [3, 17, 50, 90]):
         session = model.session(3)
+        assert (session.hop, session.latency) == (1, 0)
         lane, start, parts = session.open(seed=7), 0, []
         for stop in cuts:
             parts.append(session.step({lane: speaker.window(start, stop)})[lane])
@@ -338,9 +343,67 @@ def test_a_session_answers_a_lossy_speaker_as_generate_does(recall: bool) -> Non
         torch.testing.assert_close(Behaviour.cat(parts).pack(), whole.pack(), **CLOSE)
 
 
+@STREAMS
+def test_lanes_that_lose_different_things_do_not_disturb_each_other(kind: str) -> None:
+    model = made(kind, recall=True)
+    people = [person(50, seed=1).drop("face", start=7, stop=30), person(50, seed=2)]
+    people += [person(50, seed=3).drop("speech"), person(50, seed=4).drop("face", "speech")]
+    pieces = [list(p.windows(6)) for p in people]
+    pieces[2] = [people[2].window(0, 0), *people[2].windows(5)]  # comes late, and is slower
+    session = model.session(2)
+    lanes = [session.open(seed=i) for i in range(4)]
+    parts: list[list[Behaviour]] = [[] for _ in lanes]
+    for given in zip(*pieces, strict=False):
+        ready = session.step(dict(zip(lanes, given, strict=True)))
+        for lane, mine in zip(lanes, parts, strict=True):
+            mine.append(ready[lane])
+    for i, who in enumerate(people):
+        together = Behaviour.cat(parts[i]).pack()
+        alone = model.generate(who, 2, seeds=i).pack()[:, : together.shape[1]]
+        torch.testing.assert_close(together, alone, **CLOSE)
+
+
+@STREAMS
+def test_a_conversation_goes_on_from_a_snapshot_amid_a_loss(kind: str) -> None:
+    model = made(kind, recall=True)
+    speaker = person(60).drop("face", start=20).drop("speech", start=10, stop=45)
+    whole = model.generate(speaker, 2, seeds=5).pack()
+    session = model.session(2)
+    lane = session.open(seed=5)
+    session.step({lane: speaker.window(0, 33)})
+    other = model.session(2)
+    again = other.resume(session.snapshot(lane))
+    rest = other.step({again: speaker.window(33, 60)})[again].pack()
+    torch.testing.assert_close(rest, whole[:, 33:], **CLOSE)
+
+
+@STREAMS
+def test_what_was_not_observed_changes_nothing_in_a_stream(kind: str) -> None:
+    model = made(kind, recall=True)
+    speaker = person(40).drop("face", start=9, stop=21).drop("speech", start=15, stop=30)
+    answers = []
+    for behind in (None, 1e6, float("nan")):
+        session = model.session(2)
+        lane, parts = session.open(seed=5), []
+        for piece in speaker.windows(7):
+            if behind is not None:
+                channels = {
+                    n: torch.where(piece.mask(n)[..., None], x, behind)
+                    for n, x in piece.channels.items()
+                }
+                object.__setattr__(piece, "channels", channels)
+            parts.append(session.step({lane: piece})[lane].pack())
+        answers.append(torch.cat(parts, 1))
+    assert answers[0].isfinite().all()
+    assert all(torch.equal(a, answers[0]) for a in answers)
+
+
+@STREAMS
 @pytest.mark.parametrize("settings", [{"z_shared": True}, {"z": "mean"}, {"attention": False}])
-def test_other_ways_of_z_and_no_attention_stream_as_well(settings: dict[str, Any]) -> None:
-    model = made("reactface", **settings)
+def test_other_ways_of_z_and_no_attention_stream_as_well(
+    kind: str, settings: dict[str, Any]
+) -> None:
+    model = made(kind, **settings)
     speaker = person(50).drop("speech", start=10, stop=40)
     session = model.session(2)
     lane = session.open(seed=3)
@@ -350,7 +413,8 @@ def test_other_ways_of_z_and_no_attention_stream_as_well(settings: dict[str, Any
 
 
 def test_bases_that_do_not_stream_say_so() -> None:
-    for model in (made("regnn"), made("reactface", compensation="last")):
+    unlike = (made("regnn"), made("reactface", compensation="last"))
+    for model in (*unlike, made("faceais_causal", compensation="mean")):
         with pytest.raises(OfflineOnly, match="RollingSession"):
             model.session()
 

@@ -135,15 +135,24 @@ def read(model: EMC, speaker: Behaviour, memory: Tensor | None = None) -> tuple[
 
     `memory` is the speech-emotion head's, for a stretch that goes on; it comes back moved on.
     """
-    base = model.base
+    told, memory = read_emotions(model, speaker, memory)
+    face = model.base.encode_face(speaker) if bool(told.face_there.any()) else None
+    speech = model.base.encode_speech(speaker) if bool(told.speech_there.any()) else None
+    return replace(told, face=face, speech=speech), memory
+
+
+def read_emotions(
+    model: EMC, speaker: Behaviour, memory: Tensor | None = None
+) -> tuple[Told, Tensor]:
+    """The same without features."""
     face_there = observed(speaker, model.face_channels)
     speech_there = observed(speaker, model.speech_channels)
     shown = torch.cat([speaker.filled(n) for n in GROUPS["attributes"]], dim=-1)
     shown_there = face_there & observed(speaker, GROUPS["attributes"])
     spoken, spoken_there, memory = _spoken(model, speaker, memory)
     told = Told(
-        base.encode_face(speaker) if bool(face_there.any()) else None,
-        base.encode_speech(speaker) if bool(speech_there.any()) else None,
+        None,
+        None,
         face_there,
         speech_there,
         shown,

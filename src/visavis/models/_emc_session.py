@@ -17,18 +17,24 @@ from torch import Tensor
 from visavis.behaviour import Behaviour
 from visavis.dyad import Persona
 from visavis.errors import OfflineOnly
-from visavis.models._emc_layers import Band, Compensation, Held, Recalled
+from visavis.models._emc_layers import Band
 from visavis.models._emc_reactface import AroundReactFace
 from visavis.models._emc_read import Told, read
+from visavis.models._emc_stream import (
+    Memory,
+    begun,
+    compensated,
+    joined,
+    parted,
+    samples_apart,
+    under,
+)
 from visavis.models._reactface_session import step_of, stretch
 from visavis.models._reactface_store import Lanes, Row, Store
 from visavis.models._session import Conversation, WindowSession
 
 if TYPE_CHECKING:
     from visavis.models.emc import EMC
-
-Memory = dict[str, Tensor]
-"""By name, [R, ...]; "count" int64 [R] is of the frames seen, "head" [1, ...] of the voice."""
 
 
 @dataclass
@@ -94,8 +100,7 @@ class EMCSession(WindowSession[Talk]):
                 "visavis.RollingSession(model, ...) streams it over a sliding window."
             )
         self._parameters = tuple(base.parameters())
-        config = model.config
-        self.each = 1 if config.z_shared or config.z == "mean" else num_samples
+        self.each = samples_apart(model, num_samples)
         """Rows of the store a conversation."""
         step = step_of(base, self._parameters)
         self._store = Store(base, step, num_samples // self.each)
@@ -105,18 +110,7 @@ class EMCSession(WindowSession[Talk]):
     def start(self, seed: int, persona: Persona | None) -> Talk:
         model, rows = self.model, self.each
         assert isinstance(model.parts, AroundReactFace)
-        assert model.cma_face is not None
-        assert model.cma_speech is not None
-        memory: Memory = {
-            "count": torch.zeros(rows, dtype=torch.int64, device=model.mark.device),
-            "head": model.head.start(1),
-            "face": model.cma_face.empty(1).detach().clone(),
-            "speech": model.cma_speech.empty(1).detach().clone(),
-        }
-        if model.config.recall:
-            for name, cma in (("face", model.cma_face), ("speech", model.cma_speech)):
-                nothing = cma.nothing_seen(1)
-                memory |= {f"{name}/last": nothing.features, f"{name}/age": nothing.age}
+        memory = begun(model, rows)
         if model.emotions is not None:
             memory |= model.parts.empty(rows, model.width)
             like = memory["latent/emotion"]
@@ -136,11 +130,11 @@ class EMCSession(WindowSession[Talk]):
         return flat
 
     def state_from(self, tensors: Mapping[str, Tensor]) -> Talk:
-        memory = _under(tensors, "memory/")
+        memory = under(tensors, "memory/")
         rows = []
         for i in range(self.each):
             row = self._store.take()
-            self._store.put(row, _under(tensors, f"row/{i}/"))
+            self._store.put(row, under(tensors, f"row/{i}/"))
             rows.append(row)
         return Talk(memory, rows)
 
@@ -150,7 +144,7 @@ class EMCSession(WindowSession[Talk]):
         self, conversations: Sequence[Conversation[Talk]], speaker: Behaviour, *, last: bool
     ) -> tuple[list[Talk], list[dict[str, Tensor]]]:
         model, talks = self.model, [c.state for c in conversations]
-        memory = {n: torch.cat([t.memory[n] for t in talks]) for n in talks[0].memory}
+        memory = joined([t.memory for t in talks])
         told, memory["head"] = read(model, speaker, memory["head"])
         step = step_of(model.base, self._parameters)
         rows = [row.number for t in talks for row in t.rows]
@@ -167,9 +161,8 @@ class EMCSession(WindowSession[Talk]):
         channels = model.parts.channels({"coefficients": model.base.coefficients(made)})
         if self.each > 1:
             channels = {n: x.squeeze(1).unflatten(0, (-1, self.each)) for n, x in channels.items()}
-        for i, talk in enumerate(talks):
-            share = {n: len(x) // len(talks) for n, x in memory.items()}
-            talk.memory = {n: x[i * share[n] : (i + 1) * share[n]] for n, x in memory.items()}
+        for talk, part in zip(talks, parted(memory, len(talks)), strict=True):
+            talk.memory = part
         values = zip(*(x.unbind(0) for x in channels.values()), strict=True)
         return talks, [dict(zip(channels, v, strict=True)) for v in values]
 
@@ -178,7 +171,10 @@ class EMCSession(WindowSession[Talk]):
     ) -> tuple[Tensor, Tensor, Between | None]:
         """A stretch's features [R, t, C], nothing missing; `memory` moves on."""
         model = self.model
-        face, speech = self._compensated(told, memory, lanes)
+        device = memory["count"].device
+        seeds = torch.tensor(lanes.seeds, device=device)
+        samples = torch.tensor(lanes.which or [0] * len(seeds), device=device)
+        face, speech = compensated(model, told, memory, seeds, samples)
         told = told.repeat(self.each)
         emotion, frames = model.felt(told), told.face_there.shape[1]
         between = None
@@ -194,48 +190,3 @@ class EMCSession(WindowSession[Talk]):
             memory["latent/told"] = between.known[:, -model.config.horizon :]
         memory["count"] = memory["count"] + frames
         return face, speech, between
-
-    def _compensated(self, told: Told, memory: Memory, lanes: Lanes) -> tuple[Tensor, Tensor]:
-        model, each = self.model, self.each
-        assert model.cma_face is not None
-        assert model.cma_speech is not None
-        clock = torch.arange(told.face_there.shape[1], device=memory["count"].device)
-        frames = memory["count"][:, None] + clock
-        seeds = torch.tensor(lanes.seeds, device=clock.device)
-        samples = torch.tensor(lanes.which or [0] * len(seeds), device=clock.device)
-        face = model.scaled(model.cma_face, told.face)
-        speech = model.scaled(model.cma_speech, told.speech)
-        made = []
-        kinds = (
-            (model.cma_face, speech, told.face, told.face_there, told.speech_there, "face"),
-            (model.cma_speech, face, told.speech, told.speech_there, told.face_there, "speech"),
-        )
-        for (cma, other, mine, there, others, tail), own in zip(kinds, (face, speech), strict=True):
-            recalled = self._recalled(cma, own, there, memory, tail)
-            condition, memory[tail] = cma.condition(other, others, memory[tail])
-            if mine is not None and bool(there.all()):
-                made.append(mine.repeat_interleave(each, 0))
-                continue
-            z = model.z_of(cma, seeds, samples, f"emc/{tail}", frames)
-            mine = None if mine is None else mine.repeat_interleave(each, 0)
-            there, others, condition = (
-                x.repeat_interleave(each, 0) for x in (there, others, condition)
-            )
-            recalled = None if recalled is None else recalled.repeat(each)
-            made.append(model.made_up(cma, mine, there, others, condition, z, recalled))
-        return made[0], made[1]
-
-    def _recalled(
-        self, cma: Compensation, own: Tensor | None, there: Tensor, memory: Memory, name: str
-    ) -> Recalled | None:
-        if not self.model.config.recall:
-            return None
-        held = Held(memory[f"{name}/last"], memory[f"{name}/age"])
-        recalled, kept = cma.recalled(own, there, held)
-        assert kept is not None
-        memory |= {f"{name}/last": kept.features, f"{name}/age": kept.age}
-        return recalled
-
-
-def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {n.removeprefix(prefix): x for n, x in tensors.items() if n.startswith(prefix)}

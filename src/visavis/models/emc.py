@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -32,10 +32,10 @@ from visavis.channels import GROUPS
 from visavis.dyad import Batch, Persona
 from visavis.errors import InputError
 from visavis.features.speech_emotion import distilled
-from visavis.models._base import ReactionModel, Samples
+from visavis.models._base import ReactionModel, ReactionSession, Samples
 from visavis.models._checks import readable
 from visavis.models._emc_around import Around, Modules
-from visavis.models._emc_bases import around
+from visavis.models._emc_bases import AroundFaceAIS, around
 from visavis.models._emc_config import EMCConfig
 from visavis.models._emc_layers import (
     Compensation,
@@ -48,9 +48,6 @@ from visavis.models._emc_reactface import AroundReactFace
 from visavis.models._emc_read import OPTIONAL, Told, completed, imputed, read
 from visavis.nn.smooth_noise import way
 from visavis.nn.standardise import RunningMoments
-
-if TYPE_CHECKING:
-    from visavis.models._emc_session import EMCSession
 
 _BASE = "base."
 
@@ -341,13 +338,17 @@ class EMC(EMCLosses, ReactionModel[EMCConfig]):
         z = (a * one + b * other).to(cma.z_mean.dtype)
         return z if self.config.z == "prior" else cma.z_mean + cma.z_std * z
 
-    def session(self, num_samples: int = 1) -> EMCSession:
-        """Conversations, around a base that streams frame by frame (ReactFace)."""
+    def session(self, num_samples: int = 1) -> ReactionSession:
+        """Conversations, around a base that streams frame by frame (ReactFace, FaceAIS)."""
+        from visavis.models._emc_faceais_session import EMCFaceAISSession
         from visavis.models._emc_session import EMCSession
 
-        if not isinstance(self.parts, AroundReactFace) or self.config.compensation != "cma":
-            super().session(num_samples)
-        return EMCSession(self, num_samples)
+        if self.config.compensation == "cma":
+            if isinstance(self.parts, AroundReactFace):
+                return EMCSession(self, num_samples)
+            if isinstance(self.parts, AroundFaceAIS):
+                return EMCFaceAISSession(self, num_samples=num_samples)
+        return super().session(num_samples)
 
     # ------------------------------------------------------------------ training
 
