@@ -79,9 +79,16 @@ class Around(Generic[ModelT]):
     def predict(self, fused: Tensor, inside: Tensor | None) -> Any:
         return self.split.predict(fused, inside)
 
-    def sample(self, distribution: Any, seeds: Tensor, samples: Samples) -> Tensor:
+    def sample(
+        self, distribution: Any, seeds: Tensor, samples: Samples, by: Tensor | None = None
+    ) -> Tensor:
+        """Draws [R, k, L, C]; `by` [R, T] is how many times as far they deviate, a frame."""
         out: Tensor = self.split.sample(distribution, seeds, samples)
-        return out
+        return out if by is None else self.spread(out, distribution, by)
+
+    def spread(self, latent: Tensor, distribution: Any, by: Tensor) -> Tensor:
+        """Draws further from the middle of their distribution, or nearer to it."""
+        raise NotImplementedError
 
     def refined(
         self, latent: Tensor, emotion: Tensor, inside: Tensor | None, ea: Modules

@@ -14,10 +14,11 @@ from torch import Tensor
 from visavis.dyad import Batch
 from visavis.errors import InputError
 from visavis.models import faceais, reactface, regnn, trans_vae
-from visavis.models._base import SplitModel
+from visavis.models._base import Samples, SplitModel
 from visavis.models._emc_around import Around, Modules
 from visavis.models._emc_layers import EmotionAttention, Whole
 from visavis.models._emc_reactface import AroundReactFace
+from visavis.models._emc_spread import spread
 from visavis.nn.windows import unfold
 
 
@@ -33,6 +34,10 @@ class AroundTransVAE(Around[trans_vae.TransVAE]):
                 "past and its parts are not its whole. Take reactface for an online base."
             )
         super().__init__(model)
+
+    def spread(self, latent: Tensor, distribution: Any, by: Tensor) -> Tensor:
+        """By the clip's mean."""
+        return spread(latent, distribution.mean[:, None, None], by.mean(1)[:, None, None, None])
 
     def refined(
         self, latent: Tensor, emotion: Tensor, inside: Tensor | None, ea: Modules
@@ -90,6 +95,11 @@ class AroundREGNN(Around[regnn.REGNN]):
         beside: Tensor = made.unflatten(0, (len(fused), -1)).flatten(1, 2)
         return beside
 
+    def spread(self, latent: Tensor, distribution: Any, by: Tensor) -> Tensor:
+        rows = self._windows(by[..., None] - 1) + 1  # nothing changes behind the clip
+        tokens = rows.unflatten(0, (len(by), -1)).flatten(1, 2)
+        return spread(latent, distribution.mean[:, None], tokens[:, None])
+
     def refined(
         self, latent: Tensor, emotion: Tensor, inside: Tensor | None, ea: Modules
     ) -> Tensor:
@@ -117,7 +127,7 @@ class AroundREGNN(Around[regnn.REGNN]):
             return distribution.mean[:, None]  # type: ignore[no-any-return]
         clips = len(distribution.over.means)
         seeds = torch.randint(2**31, (clips,), device=distribution.over.means.device)
-        return self.model.sample(distribution, seeds, self.model.config.draws)
+        return self.model.sample(distribution, seeds, self.model.config.draws, learning=True)
 
 
 class AroundFaceAIS(Around[faceais.FaceAIS]):
@@ -128,6 +138,16 @@ class AroundFaceAIS(Around[faceais.FaceAIS]):
     @property
     def latent_width(self) -> int:
         return self.model.config.tokenizer_width
+
+    def sample(
+        self, distribution: Any, seeds: Tensor, samples: Samples, by: Tensor | None = None
+    ) -> Tensor:
+        """By the temperature of the codes' chances, of what is known before a patch."""
+        if by is None:
+            return super().sample(distribution, seeds, samples)
+        patch = self.model.config.patch
+        heat = torch.cat([torch.ones_like(by[:, :1]), by[:, patch - 1 :: patch]], 1)
+        return self.model.sample(distribution, seeds, samples, heat=heat)
 
     def _patches(self, x: Tensor) -> Tensor:
         return self.model.in_patches(x)

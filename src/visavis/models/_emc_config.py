@@ -49,6 +49,11 @@ class EMCConfig(ReactionConfig):
     """One z for all samples; apart, what is not known makes samples differ."""
     z_frames: int = Field(default=25, gt=0)
     """Frames between fresh z, with a smooth way from each to the next; 1 draws every frame anew."""
+    spread: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
+    """Ours, of sampling alone: how many times as far as the base's draws deviate, to the whole
+    speaker, without face, without voice, without both (`_emc_spread`)."""
+    spread_frames: float = Field(default=100.0, gt=0)
+    """In which what was seen last is worth 1 / e."""
     align_weight: float = Field(default=1.0, ge=0)
     kl_weight: float = Field(default=0.05, ge=0)
     """Of the CMA's KL, a number of z."""

@@ -12,6 +12,7 @@ from visavis.dyad import Batch
 from visavis.models import reactface
 from visavis.models._emc_around import Around, Modules
 from visavis.models._emc_layers import Band
+from visavis.models._emc_spread import spread
 from visavis.models._outputs import coefficient_channels
 
 STRETCH = 96
@@ -72,6 +73,10 @@ class AroundReactFace(Around[reactface.ReactFace]):
             for start, stop, band in self._along(rows, frames, emotion, width)
         ]
         return torch.cat([torch.cat(parts, 1), speech], dim=-1)
+
+    def spread(self, latent: Tensor, distribution: Any, by: Tensor) -> Tensor:
+        """A window's noise, by what is known at its first frame."""
+        return spread(latent, 0.0, by[:, None, :: self.model.config.window, None])
 
     def refined(
         self, latent: Tensor, emotion: Tensor, inside: Tensor | None, ea: Modules

@@ -46,6 +46,7 @@ from visavis.models._emc_layers import (
 from visavis.models._emc_losses import EMCLosses
 from visavis.models._emc_reactface import AroundReactFace
 from visavis.models._emc_read import OPTIONAL, Told, completed, imputed, read
+from visavis.models._emc_spread import deviation, unseen
 from visavis.nn.smooth_noise import way
 from visavis.nn.standardise import RunningMoments
 
@@ -57,6 +58,7 @@ class EMC(EMCLosses, ReactionModel[EMCConfig]):
 
     config_class = EMCConfig
     around: ClassVar[str | None] = "base"
+    sampled_with = ("spread", "spread_frames")
     mark: Tensor
     base: Any
 
@@ -190,7 +192,7 @@ class EMC(EMCLosses, ReactionModel[EMCConfig]):
         numbers = samples if isinstance(samples, Tensor) else torch.zeros_like(seeds)[:, None]
         fused, emotion = self.fused(told, seeds, numbers[:, 0])
         distribution = self.parts.predict(fused, told.inside)
-        latent = self.parts.sample(distribution, seeds, samples)
+        latent = self.parts.sample(distribution, seeds, samples, self.spread_of(told))
         if emotion is not None:
             latent = self.parts.refined(latent, emotion, told.inside, self.modules_of())
         raw = self.parts.raw(latent, speaker.frames, distribution, told.inside)
@@ -226,6 +228,15 @@ class EMC(EMCLosses, ReactionModel[EMCConfig]):
         """Whether samples are told different things of a speaker, and are rows of their own."""
         made_up = self.config.compensation == "cma" and self.config.z != "mean"
         return made_up and not self.config.z_shared and told.lossy
+
+    def spread_of(self, told: Told) -> Tensor | None:
+        """How many times as far draws deviate, [R, T]; None where that is once."""
+        numbers = self.config.spread
+        if set(numbers) == {1.0} or (numbers[0] == 1 and not told.lossy):
+            return None
+        there, causal = (told.face_there, told.speech_there), self.parts.causal
+        face, voice = (unseen(x, causal=causal)[0] for x in there)
+        return deviation(face, voice, numbers, self.config.spread_frames)
 
     def modules_of(self) -> Modules:
         assert self.emotions is not None

@@ -153,16 +153,28 @@ class FaceAIS(FaceAISLosses, ReactionModel[FaceAISConfig]):
         return PatchPrior(self.predictor, self.tokenizer.quantise.vectors(), fused)
 
     def sample(
-        self, distribution: PatchPrior, seeds: Tensor, num_samples: Samples, index: int = 0
+        self,
+        distribution: PatchPrior,
+        seeds: Tensor,
+        num_samples: Samples,
+        index: int = 0,
+        heat: Tensor | None = None,
     ) -> Tensor:
-        """K draws as the codes' vectors, [B, K, P * n, C]; `index` counts patches before these."""
+        """K draws as the codes' vectors, [B, K, P * n, C]; `index` counts patches before these,
+        `heat` [B, P] multiplies the temperature of each."""
         each = numbered(num_samples, seeds.device).shape[1]
         state = states.begin(self.predictor, len(seeds), each)
         codes, parts = self.nothing_before(len(seeds) * each), []
         numbers = torch.full_like(seeds, index)
         for number in range(distribution.patches):
             codes = self.next_codes(
-                state, codes, distribution.piece(number), seeds, num_samples, numbers + number
+                state,
+                codes,
+                distribution.piece(number),
+                seeds,
+                num_samples,
+                numbers + number,
+                None if heat is None else heat[:, number],
             )
             parts.append(codes.unflatten(0, (len(seeds), -1)))
         return self.tokenizer.quantise.decode(torch.cat(parts, 2))
@@ -180,8 +192,10 @@ class FaceAIS(FaceAISLosses, ReactionModel[FaceAISConfig]):
         seeds: Tensor,
         num_samples: Samples,
         numbers: Tensor,
+        heat: Tensor | None = None,
     ) -> Tensor:
-        """The codes [B * K, n] of patches `numbers` [B], from those before them."""
+        """The codes [B * K, n] of patches `numbers` [B], from those before them; `heat` [B]
+        multiplies the temperature."""
         settings = self.config
         if settings.own_drop == 1:
             codes = torch.full_like(codes, self.predictor.absent)
@@ -189,6 +203,8 @@ class FaceAIS(FaceAISLosses, ReactionModel[FaceAISConfig]):
         frames = numbers[:, None, None] * settings.patch
         frames = frames + torch.arange(settings.patch, device=seeds.device)
         chance = self._chance(frames, seeds[:, None, None], numbered(num_samples, seeds.device))
+        if heat is not None:
+            logits = logits / heat.repeat_interleave(len(logits) // len(heat))[:, None, None]
         return draw(
             logits,
             chance.flatten(0, 1),

@@ -196,16 +196,24 @@ class REGNN(ReactionModel[REGNNConfig]):
         return out
 
     def sample(
-        self, distribution: ReactionGraph, seeds: Tensor, num_samples: Samples, index: int = 0
+        self,
+        distribution: ReactionGraph,
+        seeds: Tensor,
+        num_samples: Samples,
+        index: int = 0,
+        *,
+        learning: bool | None = None,
     ) -> Tensor:
-        """K draws of codes as tokens, [B, K, W * window, 25]."""
+        """K draws of codes as tokens, [B, K, W * window, 25]; `learning` draws as training does,
+        whatever generation is set to (by default where the module is in training mode)."""
+        learning = self.training if learning is None else learning
         total = distribution.over.means.shape[1]
-        eps = self._noise(seeds, num_samples, total, index)
+        eps = self._noise(seeds, num_samples, total, index, learning)
         samples = numbered(num_samples, seeds.device)
         # one number a clip: neighbouring windows choose the same component
         chance = noise.uniform(seeds[:, None], samples, "regnn/component", index, ())
         chance = chance.T[..., None].expand(-1, -1, total)
-        if not self.training:
+        if not learning:
             heat = [
                 t for t, n in zip(self.config.temperature, SIZES, strict=True) for _ in range(n)
             ]
@@ -288,10 +296,12 @@ class REGNN(ReactionModel[REGNNConfig]):
         assert not isinstance(own, int)
         return overlap_mean(made, stride, frames, own)
 
-    def _noise(self, seeds: Tensor, num_samples: Samples, windows: int, index: int) -> Tensor:
+    def _noise(
+        self, seeds: Tensor, num_samples: Samples, windows: int, index: int, learning: bool
+    ) -> Tensor:
         """Standard normal [K, B, W, 25, D]; a longer clip begins with the same numbers."""
         size, stride, keep = self.config.window, self.config.stride, self.config.smoothness
-        if self.config.redraw and not self.training:
+        if self.config.redraw and not learning:
             smooth = self._smooth(seeds, num_samples, (windows - 1) * stride + size, index)
             rows = unfold(smooth.flatten(0, 1), size, stride)
             apart: Tensor = rows.unflatten(0, (len(seeds), -1))
