@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,10 @@ from visavis.behaviour import Behaviour
 from visavis.errors import InputError, MissingChannel, OfflineOnly
 from visavis.models._emc_absence import Absence
 from visavis.models._emc_config import EMCConfig
+from visavis.models._emc_fade import Fading, faded
 from visavis.models._emc_layers import (
     FADING,
+    NEVER,
     Band,
     Compensation,
     EmotionAttention,
@@ -26,6 +29,7 @@ from visavis.models._emc_layers import (
     Whole,
 )
 from visavis.models._emc_read import imputed
+from visavis.models._emc_spread import deviation, unseen
 from visavis.models._reactface_config import ReactFaceConfig
 from visavis.models.emc import EMC
 from visavis.models.faceais import FaceAIS, FaceAISConfig
@@ -180,6 +184,15 @@ def test_a_base_without_the_split_is_refused_with_those_that_have_it() -> None:
         EMC(EMCConfig(), TransVAE(TransVAEConfig(width=16, online=True)))
 
 
+def test_the_base_s_sampling_may_be_set_otherwise_and_nothing_else_of_it() -> None:
+    model, speaker = made("reactface", awake=False, sampling={"temperature": 0.0}), person(20)
+    assert float(model.generate(speaker, 3).pack().var(0).max()) < 1e-12
+    again = made("reactface", awake=False)
+    assert float(again.generate(speaker, 3).pack().var(0).max()) > 1e-8
+    with pytest.raises(InputError, match=r"sampling \(.*temperature.*not 'width'"):
+        made("reactface", sampling={"width": 4})
+
+
 def test_a_base_without_weights_says_how_to_get_them() -> None:
     known = pretrained.available()
     name = next(n for n in recipes.names() if n not in known and not n.startswith("emc"))
@@ -328,10 +341,16 @@ def test_samples_of_a_lossy_speaker_are_told_different_things(kind: str) -> None
 
 
 @STREAMS
-@RECALL
-def test_a_session_answers_a_lossy_speaker_as_generate_does(kind: str, recall: bool) -> None:
-    model = made(kind, recall=recall)
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"recall": True}, {"fade": 5, "spread": (1.1, 1.3, 0.8, 2.0), "spread_frames": 9.0}],
+)
+def test_a_session_answers_a_lossy_speaker_as_generate_does(
+    kind: str, settings: dict[str, Any]
+) -> None:
+    model = made(kind, **settings)
     speaker = person(90).drop("face", start=10, stop=40).drop("speech", start=30, stop=61)
+    speaker = speaker.drop("face", start=79)
     whole = model.generate(speaker, 3, seeds=7)
     for cuts in ([90], list(range(1, 91)), [3, 17, 50, 90]):
         session = model.session(3)
@@ -365,7 +384,7 @@ def test_lanes_that_lose_different_things_do_not_disturb_each_other(kind: str) -
 
 @STREAMS
 def test_a_conversation_goes_on_from_a_snapshot_amid_a_loss(kind: str) -> None:
-    model = made(kind, recall=True)
+    model = made(kind, recall=True, fade=9, spread=(1.0, 1.5, 1.5, 2.0))
     speaker = person(60).drop("face", start=20).drop("speech", start=10, stop=45)
     whole = model.generate(speaker, 2, seeds=5).pack()
     session = model.session(2)
@@ -417,6 +436,103 @@ def test_bases_that_do_not_stream_say_so() -> None:
     for model in (*unlike, made("faceais_causal", compensation="mean")):
         with pytest.raises(OfflineOnly, match="RollingSession"):
             model.session()
+
+
+# ---------------------------------------------------------------------- how far samples spread
+
+
+def test_frames_since_a_modality_was_seen_on_a_worked_example() -> None:
+    there = torch.tensor([[0, 1, 0, 0, 0, 1, 0], [0] * 7, [1] * 7]).bool()
+    since, after = unseen(there, causal=True)
+    assert since[0].tolist() == [NEVER + 1, 0, 1, 2, 3, 0, 1]
+    assert bool((since[1] > NEVER).all())
+    assert not bool(since[2].any())
+    parts, before = [], None
+    for piece in there.split([1, 3, 3], 1):
+        part, before = unseen(piece, before, causal=True)
+        parts.append(part)
+    assert torch.equal(torch.cat(parts, 1), since)
+    assert torch.equal(before, after) if before is not None else False
+    nearest, _ = unseen(there, causal=False)
+    assert nearest[0].tolist() == [1, 0, 1, 2, 1, 0, 1]
+
+
+def test_the_four_numbers_stand_at_the_four_corners() -> None:
+    numbers = (1.0, 1.2, 1.1, 1.5)
+    now, never = torch.zeros(1, 1), torch.full((1, 1), NEVER)
+    corners = [deviation(x, y, numbers, 100.0) for y in (now, never) for x in (now, never)]
+    assert [round(float(c), 6) for c in corners] == list(numbers)
+    course = deviation(torch.arange(200.0)[None], torch.zeros(1, 200), numbers, 50.0)
+    assert float(course[0, 0]) == 1.0
+    assert bool((course.diff() > 0).all())
+    assert float(course[0, 50]) == pytest.approx(1 + 0.2 * (1 - math.exp(-1)))
+
+
+@EACH
+def test_samples_spread_further_only_where_something_is_lost(kind: str) -> None:
+    plain = made(kind, awake=False)
+    wide = made(kind, awake=False, spread=(1.0, 4.0, 4.0, 4.0), spread_frames=1.0)
+    speaker, seeds = person(40, lead=(2,)), torch.tensor([1, 2])
+    whole, same = (m.generate(speaker, 6, seeds=seeds).pack() for m in (plain, wide))
+    assert torch.equal(whole, same)
+    lossy = speaker.drop("face")
+    near, far = (m.generate(lossy, 6, seeds=seeds).pack() for m in (plain, wide))
+    assert not torch.equal(near, far)
+    if not kind.startswith("faceais"):  # whose codes have equal chances here, as it is
+        assert float(far.var(1).mean()) > 1.05 * float(near.var(1).mean())
+
+
+@pytest.mark.parametrize("kind", ["faceais", "faceais_causal"])
+def test_faceais_draws_by_the_temperature_of_a_patch(kind: str) -> None:
+    base, speaker = base_of(kind), person(12).unsqueeze()
+    seeds = torch.tensor([3])
+    with torch.no_grad():
+        fused = base.fuse(base.encode_face(speaker), base.encode_speech(speaker))
+        usual, once, cold = (
+            base.sample(base.predict(fused), seeds, 8, heat=heat)
+            for heat in (None, torch.ones(1, 3), torch.tensor([[1e-6, 1e-6, 1.0]]))
+        )
+    assert torch.equal(usual, once)
+    assert float(usual[:, :, :8].var(1).max()) > 0
+    assert float(cold[:, :, :8].var(1).max()) == 0  # the likeliest codes alone
+    assert float(cold[:, :, 8:].var(1).max()) > 0
+
+
+# ---------------------------------------------------------------------- no jumps
+
+
+def test_a_jump_fades_over_the_frames_it_is_given() -> None:
+    x = torch.tensor([1.0, 1.0, 5.0, 5.0, 5.0, 5.0, 5.0])[None, :, None]
+    source = torch.tensor([[2, 2, 0, 0, 0, 0, 0]])
+    out, _ = faded(x, source, 3, Fading.begun(1, x))
+    steps = torch.tensor([0.25, 0.5, 0.75])
+    left = 4 * (1 - steps**2 * (3 - 2 * steps))
+    torch.testing.assert_close(out[0, :, 0], torch.cat([x[0, :2, 0], 5 - left, x[0, 5:, 0]]))
+    for known in (source.clamp(min=1), torch.zeros_like(source)):
+        same, _ = faded(x, known, 3, Fading.begun(1, x))
+        assert torch.equal(same, x)  # one modality's loss, and a jump of the speaker's own
+
+
+def test_fading_goes_on_where_the_last_stretch_ended() -> None:
+    x, source = torch.randn(3, 40, 5), torch.randint(0, 3, (3, 40))
+    source[0], source[1, 20:] = 1, 2
+    whole, _ = faded(x, source, 7, Fading.begun(3, x))
+    held, parts = Fading.begun(3, x), []
+    for a, b in ((0, 1), (1, 9), (9, 12), (12, 40)):
+        part, held = faded(x[:, a:b], source[:, a:b], 7, held)
+        parts.append(part)
+    torch.testing.assert_close(torch.cat(parts, 1), whole, **CLOSE)
+
+
+@pytest.mark.parametrize("kind", ["reactface", "faceais_causal"])
+def test_fading_changes_nothing_unless_both_are_lost_nor_before(kind: str) -> None:
+    plain, fades, speaker = made(kind), made(kind, fade=6), person(40)
+    for who in (speaker, speaker.drop("face", start=5, stop=20)):
+        assert torch.equal(fades.generate(who, 2).pack(), plain.generate(who, 2).pack())
+    lossy = speaker.drop("face", "speech", start=16, stop=24)
+    one, other = (m.generate(lossy, 2).pack() for m in (plain, fades))
+    torch.testing.assert_close(one[:, :16], other[:, :16], **CLOSE)
+    assert float((one[:, 16:] - other[:, 16:]).abs().max()) > 1e-4
 
 
 # ---------------------------------------------------------------------- z

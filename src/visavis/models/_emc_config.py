@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -17,6 +17,9 @@ class EMCConfig(ReactionConfig):
 
     base: str = "trans_vae"
     """The model that it stands around: a bundled name, or a folder that was trained."""
+    sampling: dict[str, Any] = Field(default_factory=dict)
+    """Settings of the base's sampling (what its `sampled_with` names) in place of its own, which
+    were chosen for the base alone."""
     joint: bool = False
     """Whether the base is trained with it; its weights are then stored with it, too."""
     width: int | None = Field(default=None, gt=0)
@@ -49,6 +52,9 @@ class EMCConfig(ReactionConfig):
     """One z for all samples; apart, what is not known makes samples differ."""
     z_frames: int = Field(default=25, gt=0)
     """Frames between fresh z, with a smooth way from each to the next; 1 draws every frame anew."""
+    fade: int = Field(default=0, ge=0)
+    """Ours, of generation alone and where the base is online: frames over which what is known and
+    what stands for nothing fade into each other where both modalities are lost (`_emc_fade`)."""
     spread: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
     """Ours, of sampling alone: how many times as far as the base's draws deviate, to the whole
     speaker, without face, without voice, without both (`_emc_spread`)."""

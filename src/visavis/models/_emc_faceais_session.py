@@ -18,7 +18,15 @@ from visavis.dyad import Persona
 from visavis.models import _faceais_state as states
 from visavis.models._emc_layers import FACE_EMOTION, SPEECH_EMOTION, Whole
 from visavis.models._emc_read import Told, read_emotions
-from visavis.models._emc_stream import begun, compensated, joined, parted, samples_apart
+from visavis.models._emc_stream import (
+    begun,
+    compensated,
+    deviations,
+    felt,
+    joined,
+    parted,
+    samples_apart,
+)
 from visavis.models._faceais_session import (
     PatchSession,
     Talk,
@@ -76,28 +84,30 @@ class EMCFaceAISSession(PatchSession):
         seeds = seeds.repeat_interleave(self.each)
         heard = {n: torch.stack([t.heard[n] for t in talks]) for n in talks[0].heard}
         memory = joined([t.memory for t in talks])
-        felt: Tensor | None = None
+        emotion: Tensor | None = None
+        by: Tensor | None = None
         if int(state.heard[0]):
             told = self._told(heard)
             face, speech = compensated(model, told, memory, seeds, drawn[:, 0])
-            felt = model.felt(told.repeat(self.each))
+            by = deviations(model, told, memory)
+            emotion = felt(model, told, memory, self.each)
             memory["count"] = memory["count"] + base.config.patch
-            if felt is not None:
+            if emotion is not None:
                 ea, see = model.modules_of(), Whole()
-                face = ea.face(face, felt, see, "face")
-                speech = ea.speech(speech, felt, see, "speech")
+                face = ea.face(face, emotion, see, "face")
+                speech = ea.speech(speech, emotion, see, "speech")
         else:
             blank = heard["face"].repeat_interleave(self.each, 0)
             face, speech = predictor.before(blank, blank)
         features = states.hear(predictor, state, face, speech)
         if model.emotions is not None:
-            nothing = model.emotions.nothing.expand(len(seeds), base.config.patch, -1)
-            memory["emotion"] = self._window(
-                memory.get("emotion"), nothing if felt is None else felt
-            )
+            if emotion is None:
+                emotion = model.emotions.nothing.expand(len(seeds), base.config.patch, -1)
+            memory["emotion"] = self._window(memory.get("emotion"), emotion)
             features = model.ea_fused(features, memory["emotion"], Whole(), "fused")
         own = torch.cat([t.codes for t in talks])
-        codes = base.next_codes(state, own, features, seeds, drawn, state.heard - 1)
+        heat = None if by is None else by[:, -1].repeat_interleave(self.each)
+        codes = base.next_codes(state, own, features, seeds, drawn, state.heard - 1, heat)
         latent = base.tokenizer.quantise.decode(codes.unflatten(0, drawn.shape))
         if model.emotions is not None:
             latent = self._refined(latent, memory["emotion"][:, -base.config.patch :])

@@ -20,10 +20,13 @@ from visavis.errors import OfflineOnly
 from visavis.models._emc_layers import Band
 from visavis.models._emc_reactface import AroundReactFace
 from visavis.models._emc_read import Told, read
+from visavis.models._emc_spread import spread
 from visavis.models._emc_stream import (
     Memory,
     begun,
     compensated,
+    deviations,
+    felt,
     joined,
     parted,
     samples_apart,
@@ -46,23 +49,37 @@ class Talk:
 
 
 class Between:
-    """EMC's attention between the parts of ReactFace's step, for a stretch of frames.
+    """What EMC puts between the parts of ReactFace's step, for a stretch of frames: attention,
+    and how far draws deviate.
 
     `places` says which row of the batch a row of the store is.
     """
 
+    known: Tensor
+
     def __init__(
-        self, model: EMC, emotion: Tensor, memory: Memory, told: Tensor, places: Mapping[int, int]
+        self,
+        model: EMC,
+        emotion: Tensor | None,
+        memory: Memory,
+        by: Tensor | None,
+        places: Mapping[int, int],
     ) -> None:
-        """`told` [R, t, 2 d]: the stretch's emotions as draws ask them."""
-        self.model, self.emotion, self.places = model, emotion, places
+        """Emotions [R, t, d] and deviations [R, t] of the stretch."""
+        self.model, self.emotion, self.by, self.places = model, emotion, by, places
         self.memory, self.count = memory, memory["count"]
-        horizon = model.config.horizon
-        self.band = Band(memory, self.count, emotion.shape[1], horizon)
-        self.known = torch.cat([memory["latent/told"], told], 1)
+        if emotion is not None:
+            self.band = Band(memory, self.count, emotion.shape[1], model.config.horizon)
+
+    def asks(self, told: Tensor) -> None:
+        """Take the stretch's emotions as draws ask them, [R, t, 2 d]."""
+        self.known = torch.cat([self.memory["latent/told"], told], 1)
+        self.memory["latent/told"] = self.known[:, -self.model.config.horizon :]
 
     def heard(self, lanes: Lanes, motion: Tensor) -> Tensor:
         """M-EA."""
+        if self.emotion is None:
+            return motion
         rows = motion.view(len(self.emotion), -1, motion.shape[-1])
         made = self.model.ea_fused(rows, self.emotion, self.band, "fused")
         self.memory.update(self.band.kept)
@@ -70,12 +87,17 @@ class Between:
         return out
 
     def drawn(self, lanes: Lanes, noise: Tensor) -> Tensor:
-        """S-EA: the frames before each window."""
+        """Of windows that begin: spread by what is known at their first frame, then S-EA over the
+        frames before them."""
         device, horizon = noise.device, self.model.config.horizon
         rows = torch.tensor([self.places[n] for n in lanes.numbers], device=device)
         passed = torch.tensor(lanes.counts, device=device)
-        # `known` begins `horizon` frames before the stretch
         first = passed - self.count[rows]
+        if self.by is not None:
+            noise = spread(noise, 0.0, self.by[rows, first].view(-1, 1, 1))
+        if self.emotion is None:
+            return noise
+        # `known` begins `horizon` frames before the stretch
         slots = first[:, None] + torch.arange(horizon, device=device)
         keys = self.known[rows].gather(1, slots[..., None].expand(-1, -1, self.known.shape[-1]))
         age = torch.arange(horizon, 0, -1, device=device)
@@ -166,27 +188,23 @@ class EMCSession(WindowSession[Talk]):
         values = zip(*(x.unbind(0) for x in channels.values()), strict=True)
         return talks, [dict(zip(channels, v, strict=True)) for v in values]
 
-    def _told(
-        self, told: Told, memory: Memory, lanes: Lanes
-    ) -> tuple[Tensor, Tensor, Between | None]:
+    def _told(self, told: Told, memory: Memory, lanes: Lanes) -> tuple[Tensor, Tensor, Between]:
         """A stretch's features [R, t, C], nothing missing; `memory` moves on."""
         model = self.model
         device = memory["count"].device
         seeds = torch.tensor(lanes.seeds, device=device)
         samples = torch.tensor(lanes.which or [0] * len(seeds), device=device)
         face, speech = compensated(model, told, memory, seeds, samples)
-        told = told.repeat(self.each)
-        emotion, frames = model.felt(told), told.face_there.shape[1]
-        between = None
+        by = deviations(model, told, memory)
+        by = None if by is None else by.repeat_interleave(self.each, 0)
+        emotion, frames = felt(model, told, memory, self.each), told.face_there.shape[1]
+        places = {n: i for i, n in enumerate(lanes.numbers)}
+        between = Between(model, emotion, memory, by, places)
         if emotion is not None:
-            ea = model.modules_of()
-            band = Band(memory, memory["count"], frames, model.config.horizon)
+            ea, band = model.modules_of(), between.band
             face = ea.face(face, emotion, band, "face")
             speech = ea.speech(speech, emotion, band, "speech")
-            keys = ea.latent.told(emotion, band, "latent")
-            places = {n: i for i, n in enumerate(lanes.numbers)}
-            between = Between(model, emotion, memory, keys, places)
+            between.asks(ea.latent.told(emotion, band, "latent"))
             memory.update(band.kept)
-            memory["latent/told"] = between.known[:, -model.config.horizon :]
         memory["count"] = memory["count"] + frames
         return face, speech, between

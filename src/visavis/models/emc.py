@@ -37,6 +37,7 @@ from visavis.models._checks import readable
 from visavis.models._emc_around import Around, Modules
 from visavis.models._emc_bases import AroundFaceAIS, around
 from visavis.models._emc_config import EMCConfig
+from visavis.models._emc_fade import Fading, faded, sources
 from visavis.models._emc_layers import (
     Compensation,
     EmotionAttention,
@@ -58,7 +59,7 @@ class EMC(EMCLosses, ReactionModel[EMCConfig]):
 
     config_class = EMCConfig
     around: ClassVar[str | None] = "base"
-    sampled_with = ("spread", "spread_frames")
+    sampled_with = ("fade", "sampling", "spread", "spread_frames")
     mark: Tensor
     base: Any
 
@@ -66,10 +67,12 @@ class EMC(EMCLosses, ReactionModel[EMCConfig]):
         """`base` is the model that `config.base` names, with its weights.
 
         Raises:
-            InputError: it is not in parts, or EMC has no adapter for it.
+            InputError: it is not in parts, or EMC has no adapter for it, or `config.sampling`
+                names what is no setting of its sampling.
         """
         super().__init__(config)
         self.parts: Around[Any] = around(base)
+        base.config = sampled(base, config.sampling)
         self.base = base.requires_grad_(config.joint).eval()
         width = config.width or self.parts.width
         if width % config.heads:
@@ -252,15 +255,29 @@ class EMC(EMCLosses, ReactionModel[EMCConfig]):
         face, speech = told.face, told.speech
         if self.config.compensation == "cma":
             face, speech = self.compensated(told, seeds, samples)
+            if self.fades:
+                face = self.eased(face, sources(told.face_there, told.speech_there))
+                speech = self.eased(speech, sources(told.speech_there, told.face_there))
         assert face is not None
         assert speech is not None
         emotion = self.felt(told)
         if emotion is None:
             return self.parts.fuse(face, speech, told.inside), None
+        if self.fades:
+            emotion = self.eased(emotion, sources(told.shown_there, told.spoken_there))
         ea = self.modules_of()
         face, speech = self.parts.unimodal(face, speech, emotion, told.inside, ea)
         fused = self.parts.fuse(face, speech, told.inside)
         return self.parts.mixed(fused, emotion, told.inside, ea), emotion
+
+    @property
+    def fades(self) -> bool:
+        """Whether what is known in one way fades into what is known in another."""
+        return self.config.fade > 0 and self.parts.causal and not self.training
+
+    def eased(self, x: Tensor, source: Tensor) -> Tensor:
+        """A clip's numbers [R, T, C] without jumps where their source changes, int64 [R, T]."""
+        return faded(x, source, self.config.fade, Fading.begun(len(x), x))[0]
 
     def felt(self, told: Told) -> Tensor | None:
         """Emotions [R, T, d]; None without EA."""
@@ -382,6 +399,17 @@ class EMC(EMCLosses, ReactionModel[EMCConfig]):
 
     def objectives(self, stage: str = "main") -> tuple[Any, ...]:
         return super().objectives(stage) if self.config.learns or self.config.joint else ()
+
+
+def sampled(base: ReactionModel[Any], settings: Mapping[str, Any]) -> Any:
+    """The base's configuration with other settings of its sampling."""
+    for name in settings:
+        if name not in base.sampled_with:
+            raise InputError(
+                f"`sampling` takes settings of {base.name}'s sampling "
+                f"({', '.join(base.sampled_with) or 'it names none'}), not {name!r}."
+            )
+    return replace(base.config, **settings)
 
 
 def _mark_of(base: ReactionModel[Any]) -> Tensor:

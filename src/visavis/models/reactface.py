@@ -90,6 +90,7 @@ class ReactFace(ReactionModel[ReactFaceConfig]):
     """See the module's text; a `SplitModel`."""
 
     config_class = ReactFaceConfig
+    sampled_with = ("temperature",)
 
     def __init__(self, config: ReactFaceConfig) -> None:
         super().__init__(config)

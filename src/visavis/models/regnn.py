@@ -297,7 +297,7 @@ class REGNN(ReactionModel[REGNNConfig]):
         return overlap_mean(made, stride, frames, own)
 
     def _noise(
-        self, seeds: Tensor, num_samples: Samples, windows: int, index: int, learning: bool
+        self, seeds: Tensor, num_samples: Samples, windows: int, index: int, learning: bool = False
     ) -> Tensor:
         """Standard normal [K, B, W, 25, D]; a longer clip begins with the same numbers."""
         size, stride, keep = self.config.window, self.config.stride, self.config.smoothness
