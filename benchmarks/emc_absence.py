@@ -7,8 +7,8 @@ samples spread as more is lost.
 Conversation (models that stream): the face is lost from 4 to 9 s, the voice from 11 to 16, both
 from 18 to 23, and all comes back. Jerk is the largest third difference of any blendshape from 4
 frames before a seam to 8 behind it, beside the largest of the conversation in which nothing is
-lost. Recovery: time after the return in which the distance to that conversation's reactions falls
-to a tenth of what it was at the return.
+lost. Apart: distance to that conversation's reactions, over the distance between two samples of it
+(at 1 the reaction is another one). Recovery: time after the return until it is a tenth.
 
 Spread: mean squared distance of two samples' attributes, over that of the same clip with nothing
 lost, averaged over clips; agreement: each sample's best CCC with an appropriate listener, averaged.
@@ -35,10 +35,10 @@ from visavis.nn.losses import concordance
 LOST = {"face": (100, 225), "speech": (275, 400), "both": (450, 575)}
 
 
-def talked(model: ReactionModel[object], people: list[Behaviour]) -> Tensor:
+def talked(model: ReactionModel[object], people: list[Behaviour], seed: int = 0) -> Tensor:
     """Blendshapes of one sample, [clips, T, 52], streamed 5 frames a step, all lanes at once."""
     session = model.session(1)
-    lanes = [session.open(seed=i) for i in range(len(people))]
+    lanes = [session.open(seed=seed + i) for i in range(len(people))]
     parts: list[list[Behaviour]] = [[] for _ in lanes]
     for pieces in zip(*(p.windows(5) for p in people), strict=True):
         ready = session.step(dict(zip(lanes, pieces, strict=True)))
@@ -53,20 +53,21 @@ def conversation(model: ReactionModel[object], people: list[Behaviour]) -> None:
         groups = ("face", "speech") if what == "both" else (what,)
         lossy = [p.drop(*groups, start=start, stop=stop) for p in lossy]
     usual, made = talked(model, people), talked(model, lossy)
+    other = talked(model, people, seed=1000)
     calm = usual.diff(n=3, dim=1).abs().amax((1, 2))
-    jerk = made.diff(n=3, dim=1).abs().amax(2)
-    apart = (made - usual).square().mean(2).sqrt()
-    size = float((usual - usual.mean(1, keepdim=True)).square().mean().sqrt())
+    jerk = made.diff(n=3, dim=1).abs().amax(2) / calm[:, None]
+    apart = (made - usual).square().mean(2).sqrt().mean(0)
+    apart = apart / (other - usual).square().mean(2).sqrt().mean()
     for what, (start, stop) in LOST.items():
-        seams = torch.cat([jerk[:, seam - 4 : seam + 8] for seam in (start, stop)], 1).amax(1)
-        mean = apart.mean(0)
-        low = (mean[stop:] <= 0.1 * mean[stop]).nonzero()
-        took = f"{float(low[0]) / 25:.2f} s" if len(low) else "not before the next loss or the end"
+        lost, back = (jerk[:, seam - 4 : seam + 8].amax(1) for seam in (start, stop))
+        low = (apart[stop:] <= 0.1).nonzero()
+        took = f"{float(low[0]) / 25:.2f} s" if len(low) else "not before the end"
+        later = ", ".join(f"{float(apart[stop + 25 * s - 1]):.2f}" for s in (0, 1, 2))
         print(
-            f"  {what:<7} jerk at its seams {float((seams / calm).mean()):.2f} of the largest "
-            f"elsewhere (worst {float((seams / calm).max()):.2f}); apart at its end "
-            f"{float(mean[stop - 1]) / size:.2f} of the reactions' own deviation; recovered in "
-            f"{took}"
+            f"  {what:<7} jerk of the largest elsewhere, loss {float(lost.mean()):.2f} "
+            f"(worst {float(lost.max()):.2f}), return {float(back.mean()):.2f} (worst "
+            f"{float(back.max()):.2f}); apart at its end and 1 and 2 s later {later}; a tenth "
+            f"after {took}"
         )
 
 

@@ -119,10 +119,11 @@ def main() -> None:
     parser.add_argument("models", nargs="+", help="names or folders")
     parser.add_argument("--clips", type=int, default=12)
     parser.add_argument("--samples", type=int, default=6)
+    parser.add_argument("--split", default="test", help="val: where settings are chosen")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    corpus = SimulatedDyads("test", size=10 * options.clips)
+    corpus = SimulatedDyads(options.split, size=10 * options.clips)
     panels = []
     for name in options.models:
         found = points(load(name), corpus, options.clips, options.samples)

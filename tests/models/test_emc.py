@@ -852,30 +852,36 @@ def test_a_batch_that_lacks_a_modality_can_be_learned_from(kind: str, recall: bo
 
 
 def test_a_conversation_that_loses_camera_then_microphone_then_both_goes_on() -> None:
-    """No exception, and no jump: at the seams reactions jerk no more than on both sides."""
+    """With the bundled weights: at no seam do reactions jerk more than the whole conversation does
+    somewhere, and three seconds after the last return they are near its reactions again."""
     from visavis.corpora import SimulatedDyads
 
-    model = recipes.build(recipes.read("emc_reactface")).eval()
-    corpus = SimulatedDyads("val", size=3)
-    model.fit([batch(2, 60)])
-    speaker = Behaviour.cat([corpus[0].speaker.select("face", "speech")])
-    lossy = speaker.drop("face", start=100, stop=225).drop("speech", start=275, stop=400)
-    lossy = lossy.drop("face", "speech", start=450, stop=575)
-    session = model.session(2)
-    lanes = [session.open(seed=1), session.open(seed=1)]
-    parts: list[list[Behaviour]] = [[], []]
-    for whole, part in zip(speaker.windows(5), lossy.windows(5), strict=True):
-        ready = session.step({lanes[0]: whole, lanes[1]: part})
-        for i, lane in enumerate(lanes):
-            parts[i].append(ready[lane])
-    usual, made_up = (Behaviour.cat(p).pack("blendshapes") for p in parts)
+    model, corpus = pretrained.load("emc_reactface"), SimulatedDyads("val", size=3)
+    assert isinstance(model, EMC)
+    people = [corpus[i].speaker.select("face", "speech") for i in range(3)]
+    lossy = [p.drop("face", start=100, stop=225) for p in people]
+    lossy = [p.drop("speech", start=275, stop=400) for p in lossy]
+    lossy = [p.drop("face", "speech", start=450, stop=575) for p in lossy]
+
+    def talked(who: list[Behaviour], seed: int) -> Tensor:
+        session = model.session(1)
+        lanes = [session.open(seed=seed + i) for i in range(3)]
+        ready = [session.step(dict(zip(lanes, p, strict=True))) for p in pieces(who)]
+        parts = [Behaviour.cat([r[lane] for r in ready]) for lane in lanes]
+        return torch.cat([p.pack("blendshapes") for p in parts])
+
+    def pieces(who: list[Behaviour]) -> list[tuple[Behaviour, ...]]:
+        return list(zip(*(p.windows(25) for p in who), strict=True))
+
+    usual, made_up, other = talked(people, 1), talked(lossy, 1), talked(people, 11)
     assert made_up.isfinite().all()
-    seams = (100, 225, 275, 400, 450, 575)
-    jerk = made_up.diff(n=3, dim=1).abs().amax((0, 2))
-    limit = 1.5 * float(usual.diff(n=3, dim=1).abs().max())
-    for seam in seams:
-        assert float(jerk[seam - 4 : seam + 8].max()) <= limit
-    apart = (usual - made_up).square().mean((0, 2)).sqrt()
-    assert float(apart[:100].max()) < 1e-5
-    assert float(apart[450:575].max()) > 1e-3  # it does make a difference
-    assert float(apart[700:].mean()) < 0.5 * float(apart[450:600].max())
+    jerk = (
+        made_up.diff(n=3, dim=1).abs().amax(2) / usual.diff(n=3, dim=1).abs().amax((1, 2))[:, None]
+    )
+    for seam in (100, 225, 275, 400, 450, 575):
+        assert float(jerk[:, seam - 4 : seam + 8].max()) <= 1.0
+    apart = (usual - made_up).square().mean(2).sqrt()
+    assert float(apart[:, :100].max()) < 1e-5
+    yardstick = float((usual - other).square().mean(2).sqrt().mean())
+    assert float(apart[:, 500:575].mean()) > 0.4 * yardstick  # it does make a difference
+    assert float(apart[:, 650:].mean()) < 0.25 * yardstick
