@@ -51,9 +51,17 @@ class FaceAISConfig(ReactionConfig):
     own_drop: float = Field(default=0.0, ge=0, le=1)
     """Chance that a clip's own past is hidden in training, so that the speaker is listened to; at 1
     nothing is learned of it, and it is hidden when the model generates, too."""
+    embedding: float = Field(default=0.02, gt=0)
+    """Deviation of the codes' embeddings at first. At GPT-2's 0.02 what a code says is small beside
+    what a place adds, and few steps hardly listen."""
+    attribute_weight: float = Field(default=0.0, ge=0)
+    """Ours: beside the tokenizer's L1 errors, squared errors of AUs, valence and arousal, and
+    expressions, a third each. For what is seldom there (most AUs) L1's best guess is nothing."""
     agreement_weight: float = Field(default=0.0, ge=0)
     """Ours, causal: beside the codes' cross-entropy, 1 - CCC of the face that is to be expected of
     their chances with all appropriate listeners."""
+    error_weight: float = Field(default=0.0, ge=0)
+    """Ours, causal: likewise its squared error, a third each as above."""
 
     def __post_init__(self) -> None:
         size_of(self.speech, self.speech_size)
@@ -65,8 +73,9 @@ class FaceAISConfig(ReactionConfig):
                 raise ValueError(f"{what} must be a multiple of its heads, not {width} of {heads}")
         if self.causal and self.width // self.heads % 2:
             raise ValueError("causal turns pairs of numbers: width / heads must be even")
-        if self.agreement_weight and not self.causal:
-            raise ValueError("agreement_weight needs causal: the published form learns one patch")
+        for name in ("agreement_weight", "error_weight"):
+            if getattr(self, name) and not self.causal:
+                raise ValueError(f"{name} needs causal: the published form learns one patch")
         if self.window % self.patch:
             raise ValueError(
                 f"window must be a multiple of patch, not {self.window} of {self.patch}"
@@ -92,4 +101,5 @@ class FaceAISConfig(ReactionConfig):
             causal=self.causal,
             dropout=self.dropout,
             gate=self.gate,
+            embedding=self.embedding,
         )

@@ -61,9 +61,12 @@ class FaceAISLosses:
         for name in GROUPS["attributes"]:
             mask = mask & person.mask(name)
         truth = torch.cat([person.filled(n) for n in GROUPS["attributes"]], -1)
-        scale = self.tokenizer.attribute_scale
-        error = (scale(made) - scale(self.in_patches(truth))).abs()
-        return masked_mean(error, self.in_patches(mask))
+        scale, there = self.tokenizer.attribute_scale, self.in_patches(mask)
+        apart = scale(made) - scale(self.in_patches(truth))
+        error = masked_mean(apart.abs(), there)
+        if self.config.attribute_weight:
+            error = error + self.config.attribute_weight * masked_mean(thirds(apart**2), there)
+        return error
 
     # ------------------------------------------------------------------ predictor
 
@@ -108,8 +111,8 @@ class FaceAISLosses:
             "codes": (each * weight).sum() / count,
             "log/right": right.sum() / count,
         }
-        if self.config.agreement_weight:
-            terms |= self._agreement(logits, batch)
+        if self.config.agreement_weight or self.config.error_weight:
+            terms |= self._expected(logits, batch)
         if latent is not None:
             terms["face"] = self._distance(latent, batch.listener)
         return terms
@@ -136,17 +139,23 @@ class FaceAISLosses:
         logits = predictor.answer(own, predictor.tell(features), last=size)
         return real[:, -1], logits
 
-    def _agreement(  # type: ignore[misc]
+    def _expected(  # type: ignore[misc]
         self: FaceAIS, logits: Tensor, batch: Batch
     ) -> dict[str, Tensor]:
-        """1 - CCC of the face that the codes' chances, logits [B, t, codes], let one expect."""
+        """The face that the codes' chances, logits [B, t, codes], let one expect, beside all
+        appropriate listeners: 1 - CCC, and squared errors."""
         expected = logits.softmax(-1) @ self.tokenizer.quantise.vectors()
         made = self.decode(expected[:, None], batch.listener.frames)["attributes"]
         wanted, known = real(batch.targets, *GROUPS["attributes"])
-        each = concordance(made, wanted, known).nan_to_num(1.0).mean(-1)
-        weights = batch.target_mask.to(each.dtype)
-        weight = self.config.agreement_weight / weights.sum().clamp(min=1)
-        return {"agreement": weight * ((1 - each) * weights).sum()}
+        weights = batch.target_mask.to(made.dtype)
+        agreement = concordance(made, wanted, known).nan_to_num(1.0).mean(-1)
+        error = masked_mean(thirds((made - wanted) ** 2), known & batch.target_mask[..., None])
+        total = weights.sum().clamp(min=1)
+        terms = {
+            "agreement": self.config.agreement_weight * ((1 - agreement) * weights).sum() / total,
+            "error": self.config.error_weight * error,
+        }
+        return terms
 
     def _distance(self: FaceAIS, latent: Tensor, listener: Behaviour) -> Tensor:  # type: ignore[misc]
         values, known = self.face_of(listener)
@@ -165,3 +174,8 @@ def grouped(made: Tensor, real: Tensor, known: Tensor) -> Tensor:
     error = (made - real).abs()
     parts = [masked_mean(error[..., list(columns)], known) for _, columns in GROUPS_OF_COEFFICIENTS]
     return torch.stack(parts).sum()
+
+
+def thirds(attributes: Tensor) -> Tensor:
+    """[..., 25] to means over AUs, valence and arousal, and expressions, [..., 3]."""
+    return torch.stack([x.mean(-1) for x in attributes.split([15, 2, 8], dim=-1)], dim=-1)

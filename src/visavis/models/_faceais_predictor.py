@@ -39,6 +39,7 @@ class PredictorSizes:
     causal: bool
     dropout: float
     gate: float
+    embedding: float
 
     @property
     def slots(self) -> int:
@@ -77,6 +78,8 @@ class Predictor(nn.Module):
         self.head = nn.Linear(width, sizes.codes, bias=False)
         self.drop = nn.Dropout(sizes.dropout)
         as_gpt(self, 2 * layers)
+        for table in (self.face, self.own):
+            nn.init.normal_(table.weight, std=sizes.embedding)
         for block in (*self.speaker_cross, *self.own_cross):
             assert isinstance(block, CrossBlock)
             nn.init.constant_(block.gate, sizes.gate)

@@ -44,6 +44,7 @@ class FaceAIS(FaceAISLosses, ReactionModel[FaceAISConfig]):
     """See the module's text; a `SplitModel` whose sequence is what was heard before each patch."""
 
     config_class = FaceAISConfig
+    sampled_with = ("temperature", "top_k", "redraw")
 
     def __init__(self, config: FaceAISConfig) -> None:
         super().__init__(config)
