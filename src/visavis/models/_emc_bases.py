@@ -199,7 +199,7 @@ class AroundFaceAIS(Around[faceais.FaceAIS]):
         return made.view_as(rows).transpose(1, 2).flatten(2, 3)
 
     def channels(self, raw: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return faceais.as_channels(dict(raw))
+        return self.model.channels(raw)
 
     def drawn(self, distribution: Any) -> Tensor:
         """The expected vectors, so that gradients pass the choice of codes."""

@@ -46,6 +46,8 @@ class FaceAISConfig(ReactionConfig):
     redraw: int = Field(default=1, ge=0)
     """Frames between fresh random numbers, with a smooth way from each to the next (ours); 1 is the
     published independent draw of every frame, 0 keeps the numbers for the conversation."""
+    steady: int = Field(default=1, gt=0)
+    """Frames that a reaction is the mean of, itself and those before it (ours): codes jump."""
     past_drop: float = Field(default=0.5, ge=0, le=1)
     """Chance that a training batch sees only some of its last patches (published form)."""
     own_drop: float = Field(default=0.0, ge=0, le=1)

@@ -18,6 +18,7 @@ from visavis.behaviour import Behaviour
 from visavis.dyad import Persona
 from visavis.models import _faceais_state as states
 from visavis.models._session import Conversation, WindowSession
+from visavis.models._steady import trailing
 
 if TYPE_CHECKING:
     from visavis.models.faceais import FaceAIS
@@ -35,7 +36,10 @@ class Talk:
     codes: Tensor
     """Own codes of the present patch [K, n]; before the first frame, of nothing."""
     reaction: Tensor
-    """The present patch decoded, [K, n, 83]."""
+    """The present patch decoded and steadied, [K, n, 83]."""
+    behind: Tensor
+    """The frames before the next patch as far as steadying reads them, as they were drawn,
+    [K, steady - 1, 83]."""
     heard: dict[str, Tensor]
     """The speaker's frames of it so far, by name, [n, ...]."""
     memory: dict[str, Tensor] = field(default_factory=dict)
@@ -87,6 +91,7 @@ class PatchSession(WindowSession[Talk]):
             0,
             base.nothing_before(self.num_samples),
             like.new_zeros(self.num_samples, size, 83),
+            like.new_zeros(self.num_samples, base.config.steady - 1, 83),
             self.nothing_heard(),
         )
 
@@ -126,9 +131,13 @@ class PatchSession(WindowSession[Talk]):
         drawn = torch.tensor(seeds, device=state.heard.device)
         codes, reactions = self.next_patch(talks, state, drawn)
         apart = states.part(state, len(talks))
+        behind = torch.stack([t.behind for t in talks])
+        first = torch.tensor(numbers, device=behind.device) * self.base.config.patch
+        steady = trailing(reactions, behind.shape[2] + 1, behind, first)
+        behind = torch.cat([behind, reactions], 2)[:, :, reactions.shape[2] :]
         for i, talk in enumerate(talks):
-            talk.state, talk.codes, talk.reaction = apart[i], codes[i], reactions[i]
-            talk.number = numbers[i]
+            talk.state, talk.codes, talk.number = apart[i], codes[i], numbers[i]
+            talk.reaction, talk.behind = steady[i], behind[i]
 
     def state_tensors(self, state: Talk) -> dict[str, Tensor]:
         flat = {
@@ -136,6 +145,7 @@ class PatchSession(WindowSession[Talk]):
             "phase": torch.tensor(state.phase),
             "codes": state.codes,
             "reaction": state.reaction,
+            "behind": state.behind,
         }
         for prefix, tensors in (
             ("heard/", state.heard),
@@ -152,6 +162,7 @@ class PatchSession(WindowSession[Talk]):
             int(tensors["phase"]),
             tensors["codes"],
             tensors["reaction"],
+            tensors["behind"],
             _under(tensors, "heard/"),
             _under(tensors, "memory/"),
         )

@@ -36,6 +36,7 @@ from visavis.models._outputs import (
     coefficient_channels,
 )
 from visavis.models._sources import average_where_lost, observed_rows, size_of
+from visavis.models._steady import trailing
 from visavis.nn.smooth_noise import way
 from visavis.nn.standardise import RunningMoments, Standardise
 
@@ -44,7 +45,7 @@ class FaceAIS(FaceAISLosses, ReactionModel[FaceAISConfig]):
     """See the module's text; a `SplitModel` whose sequence is what was heard before each patch."""
 
     config_class = FaceAISConfig
-    sampled_with = ("temperature", "top_k", "redraw")
+    sampled_with = ("temperature", "top_k", "redraw", "steady")
 
     def __init__(self, config: FaceAISConfig) -> None:
         super().__init__(config)
@@ -250,7 +251,16 @@ class FaceAIS(FaceAISLosses, ReactionModel[FaceAISConfig]):
     ) -> dict[str, Tensor]:
         fused = self.fuse(self.encode_face(speaker), self.encode_speech(speaker))
         latent = self.sample(self.predict(fused), seeds, num_samples)
-        return as_channels(self.decode(latent, speaker.frames))
+        return self.channels(self.decode(latent, speaker.frames))
+
+    def channels(self, raw: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What `decode` returns for a whole clip, steadied, by channel."""
+        before = self.config.steady - 1
+        made = {
+            n: trailing(x, before + 1, x.new_zeros(*x.shape[:2], before, x.shape[-1]), 0)
+            for n, x in raw.items()
+        }
+        return as_channels(made)
 
     def session(self, num_samples: int = 1) -> FaceAISSession:
         """Conversations a frame at a time: a patch is known before its first frame comes."""
