@@ -470,12 +470,61 @@ def test_a_few_steps_of_a_stage_lower_its_loss_and_leave_the_rest(causal: bool, 
         assert all("attributes" in n for n in moved)
 
 
-def test_a_hidden_past_changes_what_is_asked_in_training_alone() -> None:
-    model, data = made(causal=True, own_drop=1.0), batch(2, 16)
-    asked = float(model.predictor_loss(data)["codes"].detach())
-    model.train()
-    hidden = float(model.predictor_loss(data)["codes"].detach())
-    assert asked != pytest.approx(hidden, abs=1e-3)
+def test_a_hidden_past_changes_what_is_asked_in_training() -> None:
+    data = batch(2, 16)
+
+    def asked(drop: float, *, training: bool) -> float:
+        model = made(causal=True, own_drop=drop).train(training)
+        return float(model.predictor_loss(data)["codes"].detach())
+
+    whole = asked(0.0, training=True)
+    assert asked(0.999, training=True) != pytest.approx(whole, abs=1e-3)
+    assert asked(0.999, training=False) == pytest.approx(whole, abs=1e-6)
+    # at 1 it is hidden whenever it generates, so always
+    assert asked(1.0, training=False) == asked(1.0, training=True)
+
+
+def test_what_is_to_be_expected_is_scored_beside_all_listeners() -> None:
+    data = batch(2, 16)
+    plain = made(causal=True, own_drop=1.0)
+    asked = made(causal=True, own_drop=1.0, agreement_weight=4.0, error_weight=25.0)
+    terms, more = plain.predictor_loss(data), asked.predictor_loss(data)
+    assert set(more) == {*terms, "agreement", "error"}
+    torch.testing.assert_close(more["codes"], terms["codes"])
+    # by hand: chances times vectors, decoded, squared errors of each group to each listener
+    prior = asked.predict(
+        asked.fuse(asked.encode_face(data.speaker), asked.encode_speech(data.speaker))
+    )
+    face = asked.decode(prior.mean[:, None], 16)["attributes"]
+    real = torch.cat([data.targets.filled(n) for n in ("au", "va", "expression")], -1)
+    apart = (face - real) ** 2
+    thirds = torch.stack(
+        [apart[..., :15].mean(-1), apart[..., 15:17].mean(-1), apart[..., 17:].mean(-1)]
+    )
+    there = data.target_mask[None, :, :, None].expand_as(thirds)
+    torch.testing.assert_close(more["error"], 25 * thirds[there].mean(), rtol=1e-4, atol=1e-5)
+
+
+def test_the_tokenizer_can_count_attributes_squared() -> None:
+    data = batch(2, 16)
+    plain, more = (
+        made(causal=True, attribute_weight=w).emotion_loss(data)["attributes"].detach()
+        for w in (0.0, 20.0)
+    )
+    assert float(more) > float(plain)
+
+
+@BOTH
+def test_steadied_reactions_are_means_of_the_frames_before(causal: bool) -> None:
+    plain, calm = made(causal=causal), made(causal=causal, steady=3)
+    talk = person(22)
+    loose, steady = (m.generate(talk, 2, seeds=5).pack("rotation") for m in (plain, calm))
+    for t in (0, 1, 2, 9, 21):
+        torch.testing.assert_close(steady[:, t], loose[:, max(t - 2, 0) : t + 1].mean(1))
+    session = calm.session(2)
+    lane = session.open(seed=5)
+    parts = [session.step({lane: w})[lane] for w in talk.windows(5)]
+    torch.testing.assert_close(Behaviour.cat(parts).pack("rotation"), steady, **CLOSE)
 
 
 @pytest.mark.parametrize(
@@ -488,6 +537,7 @@ def test_a_hidden_past_changes_what_is_asked_in_training_alone() -> None:
         ({"speech": "hubert"}, "hubert.*needs its size"),
         ({"levels": (8, 1)}, "levels"),
         ({"pacth": 8}, "'patch'"),
+        ({"error_weight": 1.0}, "error_weight needs causal"),
     ],
 )
 def test_settings_that_do_not_fit_are_named(settings: dict[str, Any], message: str) -> None:

@@ -92,8 +92,9 @@ class FaceAISLosses:
     def base_loss(  # type: ignore[misc]
         self: FaceAIS, distribution: PatchPrior, latent: Tensor | None, batch: Batch
     ) -> dict[str, Tensor]:
-        """Cross-entropy given the real past; with draws [B, K, P * n, C], also how far the faces
-        they decode to are from the listener's."""
+        """Cross-entropy given the real past, and what the configuration asks of the face that is to
+        be expected; with draws [B, K, P * n, C], of theirs, and how far they are from the
+        listener's."""
         codes = self.in_patches(self.codes(batch.listener)).unflatten(0, (len(batch), -1))
         outside = self.in_patches(~batch.listener.inside()).unflatten(0, (len(batch), -1))
         filled = torch.arange(codes.shape[1:].numel(), device=codes.device) >= batch.listener.frames
@@ -112,7 +113,10 @@ class FaceAISLosses:
             "log/right": right.sum() / count,
         }
         if self.config.agreement_weight or self.config.error_weight:
-            terms |= self._expected(logits, batch)
+            expected = latent
+            if expected is None:
+                expected = (logits.softmax(-1) @ self.tokenizer.quantise.vectors())[:, None]
+            terms |= self._expected(expected, batch)
         if latent is not None:
             terms["face"] = self._distance(latent, batch.listener)
         return terms
@@ -123,8 +127,9 @@ class FaceAISLosses:
         """Codes [B, t] that are asked for, and logits for them, given the real codes [B, P, n]."""
         size, predictor = self.config.patch, self.predictor
         past = torch.cat([torch.full_like(real[:, :1], predictor.absent), real[:, :-1]], 1)
-        if self.training and self.config.own_drop:
-            hidden = torch.rand(len(real), 1, 1, device=real.device) < self.config.own_drop
+        chance = self.config.own_drop
+        if chance == 1 or (self.training and chance):
+            hidden = torch.rand(len(real), 1, 1, device=real.device) < chance
             past = torch.where(hidden, predictor.absent, past)
         if self.config.causal:
             frames = distribution.features.shape[1]
@@ -140,22 +145,20 @@ class FaceAISLosses:
         return real[:, -1], logits
 
     def _expected(  # type: ignore[misc]
-        self: FaceAIS, logits: Tensor, batch: Batch
+        self: FaceAIS, vectors: Tensor, batch: Batch
     ) -> dict[str, Tensor]:
-        """The face that the codes' chances, logits [B, t, codes], let one expect, beside all
-        appropriate listeners: 1 - CCC, and squared errors."""
-        expected = logits.softmax(-1) @ self.tokenizer.quantise.vectors()
-        made = self.decode(expected[:, None], batch.listener.frames)["attributes"]
+        """The face that expected codes' vectors [B, 1, P * n, C] decode to, beside all appropriate
+        listeners: 1 - CCC, and squared errors."""
+        made = self.decode(vectors, batch.listener.frames)["attributes"]
         wanted, known = real(batch.targets, *GROUPS["attributes"])
         weights = batch.target_mask.to(made.dtype)
         agreement = concordance(made, wanted, known).nan_to_num(1.0).mean(-1)
         error = masked_mean(thirds((made - wanted) ** 2), known & batch.target_mask[..., None])
         total = weights.sum().clamp(min=1)
-        terms = {
+        return {
             "agreement": self.config.agreement_weight * ((1 - agreement) * weights).sum() / total,
             "error": self.config.error_weight * error,
         }
-        return terms
 
     def _distance(self: FaceAIS, latent: Tensor, listener: Behaviour) -> Tensor:  # type: ignore[misc]
         values, known = self.face_of(listener)
