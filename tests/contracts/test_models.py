@@ -21,6 +21,8 @@ from visavis.streaming.rolling import RollingSession
 
 NAMES = recipes.names()
 FRAMES = 43
+LONG = 250
+"""For models that choose among few codes: shorter reactions may coincide."""
 LARGE = 40_000_000
 """Parameters."""
 CLOSE = {"atol": 1e-5, "rtol": 0.0}
@@ -167,13 +169,14 @@ def test_a_piece_of_a_stream_has_its_place_in_the_source(model: ReactionModel[An
 
 def test_samples_differ_as_the_model_says(model: ReactionModel[Any]) -> None:
     """All of them where it is stochastic, neighbours by rank, and else none."""
+    speaker = person(LONG if "faceais" in model.name else FRAMES)
     if isinstance(model, Nearest):
         ranks = min(int(model.count), model.config.neighbours)
-        made = reactions(model, person(FRAMES), 2 * ranks).pack()
+        made = reactions(model, speaker, 2 * ranks).pack()
         assert torch.equal(made[:ranks], made[ranks:])
         distinct = made[:ranks]
     else:
-        made = reactions(model, person(FRAMES), 4).pack()
+        made = reactions(model, speaker, 4).pack()
         distinct = made if model.stochastic else made[:1]
         assert torch.equal(made[1:], made[:1].expand(3, -1, -1)) != model.stochastic
     apart = torch.cdist(distinct.flatten(1), distinct.flatten(1))
@@ -335,9 +338,13 @@ def test_a_generic_model_refuses_a_persona(model: ReactionModel[Any]) -> None:
             model.persona(person(50))
 
 
-def test_a_split_model_s_parts_are_its_whole(model: ReactionModel[Any]) -> None:
+def test_a_split_model_s_parts_are_its_whole(
+    model: ReactionModel[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     if not isinstance(model, SplitModel) or getattr(model.config, "online", False):
         return
+    if getattr(model.config, "steady", 1) > 1:  # which comes behind the parts
+        monkeypatch.setattr(model, "config", replace(model.config, steady=1))
     speaker = person(FRAMES, lead=(2,))
     seeds = torch.tensor([5, 5])
     with torch.no_grad():
@@ -524,7 +531,8 @@ def test_conversations_with_one_speaker_differ_by_their_seeds_alone(
     model: ReactionModel[Any],
 ) -> None:
     """Many lanes stepped as one batch: each is what it would be by itself."""
-    speaker, seeds = person(FRAMES), [0, 1, 2**63 - 1, 1, 7]
+    frames = LONG if "faceais" in model.name else FRAMES
+    speaker, seeds = person(frames), [0, 1, 2**63 - 1, 1, 7]
     session = session_of(model)
     lanes = [session.open(seed=seed) for seed in seeds]
     parts: list[list[Behaviour]] = [[] for _ in lanes]
@@ -536,7 +544,7 @@ def test_conversations_with_one_speaker_differ_by_their_seeds_alone(
     for seed, mine in zip(seeds, made, strict=True):
         assert_close(mine, run(session, speaker, [], seed=seed))
     assert_close(made[1], made[3])
-    distinct = len({tuple(m.pack()[0, -1].tolist()) for m in made[:3]})
+    distinct = len({tuple(m.pack()[0].flatten().tolist()) for m in made[:3]})
     assert distinct == (3 if model.stochastic and not isinstance(model, Nearest) else 1)
 
 
