@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import repeat
 
 import torch
 from torch import Tensor, nn
 
 from visavis.nn.attention import DecoderLayer
+from visavis.nn.gaussian import Gaussian
 from visavis.nn.positions import sinusoid
 
 COEFFICIENTS, ATTRIBUTES = 58, 25
@@ -36,6 +38,14 @@ class Hearing(nn.Module):
                 x = torch.where(inside[..., None], x, 0.0)
             x = x + layer(x.transpose(1, 2)).transpose(1, 2).relu()
         return x
+
+
+@dataclass(frozen=True)
+class HeardGaussian(Gaussian):
+    """A clip's Gaussian [B, C], and what was heard when, which its decoder reads beside a draw."""
+
+    heard: Tensor
+    """[B, T, C]"""
 
 
 class ClipDecoder(nn.Module):

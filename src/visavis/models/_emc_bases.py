@@ -49,16 +49,14 @@ class AroundTransVAE(Around[trans_vae.TransVAE]):
     def raw(
         self, latent: Tensor, frames: int, distribution: Any, inside: Tensor | None
     ) -> dict[str, Tensor]:
-        return self.model.decode(latent, frames, distribution=distribution, inside=inside)
+        raw = self.model.decode(latent, frames, distribution=distribution, inside=inside)
+        return raw if inside is None else raw | {"inside": inside}
 
     def channels(self, raw: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return trans_vae.as_channels(dict(raw))
+        return self.model.channels_of(raw, raw.get("inside"))
 
     def drawn(self, distribution: Any) -> Tensor:
-        mean, log_variance = distribution.mean[:, None], distribution.log_variance[:, None]
-        noise = torch.randn(len(mean), 2, mean.shape[-1], device=mean.device, dtype=mean.dtype)
-        latent: Tensor = type(distribution)(mean, log_variance).at(noise)[:, :, None]
-        return latent
+        return self.model.draws(distribution)
 
 
 class AroundREGNN(Around[regnn.REGNN]):

@@ -23,12 +23,32 @@ if TYPE_CHECKING:
 def objective_terms(
     config: TransVAEConfig, draws: dict[str, Tensor], kl: Tensor, batch: Batch
 ) -> dict[str, Tensor]:
-    """Terms of two draws {"coefficients": [B, 2, T, 58], "attributes": [B, 2, T, 25]}."""
+    """Terms of K draws {"coefficients": [B, K, T, 58], "attributes": [B, K, T, 25]}; K = 2 of the
+    paper's."""
     if config.objective == "appropriate":
-        terms = appropriate_terms(draws, batch, pose_weight=config.pose_weight)
+        terms = _appropriate(config, draws, batch)
     else:
         terms = _paper(config, draws, batch)
     return terms | {"kl": config.kl_weight * kl, "log/kl": kl.detach()}
+
+
+def _appropriate(
+    config: TransVAEConfig, draws: dict[str, Tensor], batch: Batch
+) -> dict[str, Tensor]:
+    terms = appropriate_terms(
+        draws,
+        batch,
+        pose_weight=config.pose_weight,
+        share=config.variety_share,
+        coverage=config.coverage_weight > 0,
+        by_group=config.by_group,
+    )
+    weights = {
+        "motion": config.motion_weight,
+        "variety": config.variety_weight,
+        "coverage": config.coverage_weight,
+    }
+    return {n: weights.get(n, 1.0) * x for n, x in terms.items()}
 
 
 def _paper(config: TransVAEConfig, draws: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:

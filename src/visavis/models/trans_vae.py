@@ -9,7 +9,8 @@ Where we differ from the released code, on purpose: attributes pass through sigm
 softmax (released: raw); inputs are standardised by statistics kept with the weights; pixels are
 normalised a frame at a time, so that no frame sees another; the last, shorter window is generated
 (released: zeros); the clip is encoded once for all samples; the `fusion` layer, which the released
-offline model builds and never calls (27,136 parameters), exists only online.
+offline model builds and never calls (27,136 parameters), exists only online. What is ours (`timed`,
+`recency`, the objective "appropriate", how draws are made) is off by default.
 """
 
 from __future__ import annotations
@@ -26,8 +27,11 @@ from torch import Tensor, nn
 from visavis.behaviour import Behaviour
 from visavis.channels import GROUPS, STANDARD
 from visavis.dyad import Batch, Persona
+from visavis.models._appropriate_loss import SHARE
 from visavis.models._base import STRICT, Objective, ReactionConfig, ReactionModel, Samples
+from visavis.models._clip_decoder import HeardGaussian, Hearing
 from visavis.models._outputs import attribute_channels, coefficient_channels
+from visavis.models._steady import steadied
 from visavis.models._trans_vae_losses import objective_terms
 from visavis.models._trans_vae_online import OnlineBranch, OnlineState, TransVAESession
 from visavis.nn.attention import DecoderLayer
@@ -59,6 +63,9 @@ class TransVAEConfig(ReactionConfig):
     """Online, ours: add averages of what was heard lately to each frame's features. The published
     head attends to the whole past without positions, and cannot tell what just happened from what
     happened long ago (docs/models.md)."""
+    timed: bool = False
+    """Offline, ours: the decoder's queries are what was heard when (`Hearing`), not positions. The
+    published decoder knows the speaker by one latent a clip, and so not when anything happened."""
     objective: Literal["paper", "appropriate"] = "paper"
     """"paper": the paired listener alone, a diversity pooled over channels. "appropriate": every
     draw against the appropriate listener nearest to it, agreement in time beside the squared
@@ -66,10 +73,31 @@ class TransVAEConfig(ReactionConfig):
     kl_weight: float = Field(default=1e-5, ge=0)
     pose_weight: float = Field(default=10.0, ge=0)
     diversity_weight: float = Field(default=10.0, ge=0)
+    draws: int = Field(default=2, gt=1)
+    """"appropriate": reactions drawn a speaker and step, offline."""
+    by_group: bool = False
+    """"appropriate": AUs, valence and arousal, and expressions count a third each."""
+    variety_weight: float = Field(default=1.0, ge=0)
+    """"appropriate": of what draws lack of variety."""
+    variety_share: float = Field(default=SHARE, ge=0)
+    """"appropriate": of the real listeners' variety that draws must have."""
+    coverage_weight: float = Field(default=0.0, ge=0)
+    """"appropriate": of the cost of the draw nearest to each appropriate reaction."""
+    motion_weight: float = Field(default=1.0, ge=0)
+    """"appropriate": of the error of first differences."""
+    temperature: float = Field(default=1.0, ge=0)
+    """What the latent's noise is multiplied by when reactions are drawn; training draws at 1."""
+    steady: int = Field(default=1, gt=0)
+    """Offline: frames (odd) over which generated AUs are averaged; learning sees them as they
+    are."""
 
     def __post_init__(self) -> None:
         if self.width % self.heads:
             raise ValueError(f"width must be a multiple of heads, not {self.width} of {self.heads}")
+        if self.steady % 2 == 0:
+            raise ValueError(f"steady must be odd, not {self.steady}")
+        if self.online and (self.timed or self.steady > 1):
+            raise ValueError("timed and steady see the future: they are of the offline model")
 
 
 class FrameConvolutions(nn.Module):
@@ -132,6 +160,7 @@ class TransVAE(ReactionModel[TransVAEConfig]):
     """See the module's text; a `SplitModel`."""
 
     config_class = TransVAEConfig
+    sampled_with = ("temperature", "steady")
     # the first decoder layer attends to one token, the latent: no query or key changes that
     inert = ("decoder.0.cross_attention.query", "decoder.0.cross_attention.key")
 
@@ -145,6 +174,7 @@ class TransVAE(ReactionModel[TransVAEConfig]):
         self.speech_scale = Standardise(STANDARD["mfcc78"].size)
         self.speech = nn.Linear(STANDARD["mfcc78"].size, width)
         self.fusion = nn.Linear(2 * width, width)
+        self.hearing = Hearing(width) if config.timed else None
         self.latent = TokenGaussian(width, heads, 2 * width, dropout=drop)
         self.decoder = nn.ModuleList(
             DecoderLayer(width, heads, 2 * width, dropout=drop) for _ in range(2)
@@ -191,17 +221,32 @@ class TransVAE(ReactionModel[TransVAEConfig]):
         return out
 
     def predict(self, fused: Tensor, mask: Tensor | None = None) -> Gaussian:
-        """[B, T, C] to one Gaussian [B, C] for the clip; mask bool [B, T]."""
+        """[B, T, C] to one Gaussian [B, C] for the clip, with `timed` a `HeardGaussian`; mask bool
+        [B, T]."""
         out: Gaussian = self.latent(fused, mask)
-        return out
+        if self.hearing is None:
+            return out
+        return HeardGaussian(out.mean, out.log_variance, self.hearing(fused, mask))
 
     def sample(
         self, distribution: Gaussian, seeds: Tensor, num_samples: Samples, index: int = 0
     ) -> Tensor:
         """K latents [B, K, 1, C]; `index` is the number of the window."""
         eps = self.draw(seeds, num_samples, "trans_vae/latent", index, (self.config.width,))
-        expanded = Gaussian(distribution.mean[:, None], distribution.log_variance[:, None])
-        return expanded.at(eps)[:, :, None]
+        return self._at(distribution, self.config.temperature * eps)
+
+    def draws(self, distribution: Gaussian) -> Tensor:
+        """The latents that the objective scores, [B, 2 or `config.draws`, 1, C]."""
+        mean = distribution.mean
+        count = self.config.draws if self.config.objective == "appropriate" else 2
+        shape = (len(mean), count, mean.shape[-1])
+        return self._at(distribution, torch.randn(shape, device=mean.device, dtype=mean.dtype))
+
+    @staticmethod
+    def _at(distribution: Gaussian, noise: Tensor) -> Tensor:
+        """Noise [B, K, C] to latents [B, K, 1, C]."""
+        apart = Gaussian(distribution.mean[:, None], distribution.log_variance[:, None])
+        return apart.at(noise)[:, :, None]
 
     def decode(
         self,
@@ -212,41 +257,67 @@ class TransVAE(ReactionModel[TransVAEConfig]):
         inside: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Latents [B, K, 1, C] to raw coefficients [B, K, T, 58] and attributes [B, K, T, 25]."""
-        hidden = self.unroll(latent, frames, inside=inside)
+        heard = None
+        if self.hearing is not None:
+            assert isinstance(distribution, HeardGaussian), "the timed decoder reads what was heard"
+            heard = distribution.heard
+        hidden = self.unroll(latent, frames, heard=heard, inside=inside)
         coefficients = self.to_coefficients(hidden)
         return {"coefficients": coefficients, "attributes": self.attributes(coefficients, hidden)}
 
     def base_loss(self, distribution: Gaussian, latent: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """The configured objective for two draws [B, 2, 1, C] (`_trans_vae_losses`)."""
+        """The configured objective for what `draws` drew (`_trans_vae_losses`)."""
         inside = None if batch.lengths is None else batch.listener.inside()
+
+        def decoded(latent: Tensor) -> dict[str, Tensor]:
+            frames = batch.listener.frames
+            return self.decode(latent, frames, distribution=distribution, inside=inside)
+
         if self.config.objective == "appropriate":
-            draws = self.decode(latent, batch.listener.frames, inside=inside)
+            draws = decoded(latent)
         else:  # the second draw has no gradient, as in the released code
-            first = self.decode(latent[:, :1], batch.listener.frames, inside=inside)
+            first = decoded(latent[:, :1])
             with torch.no_grad():
-                second = self.decode(latent[:, 1:], batch.listener.frames, inside=inside)
+                second = decoded(latent[:, 1:])
             draws = {n: torch.cat([first[n], second[n]], 1) for n in first}
         return objective_terms(self.config, draws, distribution.kl().mean(), batch)
 
     # ------------------------------------------------------------------ decoder
 
-    def unroll(self, latent: Tensor, frames: int, *, inside: Tensor | None = None) -> Tensor:
-        """Latents [B, K, 1, C] laid out over time, [B, K, T, C]; `inside` bool [B, T].
+    def unroll(
+        self,
+        latent: Tensor,
+        frames: int,
+        *,
+        heard: Tensor | None = None,
+        inside: Tensor | None = None,
+    ) -> Tensor:
+        """Latents [B, K, 1, C] laid out over time, [B, K, T, C].
 
-        The queries are positions alone, so the first layer's self-attention is the same for every
-        clip and sample; without dropout it is computed once.
+        The queries are positions alone, or what was heard [B, T, C] in their place (no clip is then
+        longer than those in training were), so the first layer's self-attention is the same for
+        every sample, and for every clip without `heard`; without dropout it is computed once.
+        `inside` bool [B, T].
         """
         clips, samples = latent.shape[:2]
         memory = latent.flatten(0, 1)
-        positions = sinusoid(torch.arange(frames, device=latent.device), self.config.width)
-        queries = positions[None].expand(len(memory) if self.training else 1, -1, -1)
+
+        def each(x: Tensor) -> Tensor:
+            """[1 or B or B * K, T, C] to [B * K, T, C]."""
+            if len(x) == clips:
+                return x.repeat_interleave(samples, dim=0)
+            return x.expand(len(memory), -1, -1)
+
+        queries = heard
+        if queries is None:
+            queries = sinusoid(torch.arange(frames, device=latent.device), self.config.width)[None]
+        if self.training and self.drop.p:
+            queries = each(queries)
         first, second = self.decoder
         assert isinstance(first, DecoderLayer) and isinstance(second, DecoderLayer)
         queries = self.drop(queries)
-        queries = first.after_self(
-            queries, first.self_attention(queries, queries, causal=True)
-        ).expand(len(memory), -1, -1)
-        x = first.after_cross(queries, first.cross_attention.of_one(memory))
+        queries = first.after_self(queries, first.self_attention(queries, queries, causal=True))
+        x = first.after_cross(each(queries), first.cross_attention.of_one(memory))
         seen = None
         if inside is not None:
             seen = inside.repeat_interleave(samples, dim=0)[:, None, None]
@@ -289,8 +360,10 @@ class TransVAE(ReactionModel[TransVAEConfig]):
         if lengths is not None:
             inside = torch.arange(frames, device=features.device) < lengths[:, None]
         if self.online is None:
-            latent = self.sample(self.predict(features, inside), seeds, num_samples)
-            return as_channels(self.decode(latent, frames, inside=inside))
+            distribution = self.predict(features, inside)
+            latent = self.sample(distribution, seeds, num_samples)
+            raw = self.decode(latent, frames, distribution=distribution, inside=inside)
+            return self.channels_of(raw, inside)
         state = self.online.start(self, len(seeds), num_samples)
         parts = []
         for start in range(0, frames, self.config.window):
@@ -299,6 +372,13 @@ class TransVAE(ReactionModel[TransVAEConfig]):
             state, out, _ = self.step(features[:, start:stop], state, seeds, num_samples, mask)
             parts.append(out)
         return as_channels({n: torch.cat([p[n] for p in parts], dim=2) for n in parts[0]})
+
+    def channels_of(
+        self, raw: Mapping[str, Tensor], inside: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """What `decode` gave by channel, AUs steadied; `inside` bool [B, T]."""
+        channels = as_channels(raw)
+        return channels | {"au": steadied(channels["au"], self.config.steady, inside)}
 
     def step(
         self,
@@ -314,7 +394,8 @@ class TransVAE(ReactionModel[TransVAEConfig]):
         def noise(window: Tensor) -> Tensor:
             width, redraw = (self.config.width,), self.config.redraw
             index = window // redraw if redraw else torch.zeros_like(window)
-            return self.draw(seeds, num_samples, "trans_vae/latent", index, width)
+            eps = self.draw(seeds, num_samples, "trans_vae/latent", index, width)
+            return self.config.temperature * eps
 
         return self.online.step(self, features, state, noise, inside)
 
@@ -348,7 +429,7 @@ class TransVAE(ReactionModel[TransVAEConfig]):
             return (whole,)
 
         def alike(batch: Batch) -> Mapping[str, Tensor]:
-            unasked = ("variety", "diversity")
+            unasked = ("variety", "diversity", "coverage")
             return {n: x for n, x in self.loss(batch).items() if n not in unasked}
 
         return (replace(whole, loss=alike),)
@@ -359,11 +440,7 @@ class TransVAE(ReactionModel[TransVAEConfig]):
             return self._online_loss(features, batch)
         inside = None if batch.lengths is None else batch.speaker.inside()
         distribution = self.predict(features, inside)
-        expanded = Gaussian(distribution.mean[:, None], distribution.log_variance[:, None])
-        noise = torch.randn(
-            len(features), 2, self.config.width, device=features.device, dtype=features.dtype
-        )
-        return self.base_loss(distribution, expanded.at(noise)[:, :, None], batch)
+        return self.base_loss(distribution, self.draws(distribution), batch)
 
     def _online_loss(self, features: Tensor, batch: Batch) -> dict[str, Tensor]:
         if self.config.objective == "appropriate":
@@ -405,6 +482,6 @@ def _observed_rows(behaviour: Behaviour, names: tuple[str, ...]) -> Tensor:
     return torch.cat([behaviour.filled(n) for n in names], dim=-1)[keep]
 
 
-def as_channels(raw: dict[str, Tensor]) -> dict[str, Tensor]:
+def as_channels(raw: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Raw outputs [..., 58] and [..., 25] as named channels; blendshapes end in [0, 1]."""
     return attribute_channels(raw["attributes"]) | coefficient_channels(raw["coefficients"])
