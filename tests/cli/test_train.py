@@ -34,7 +34,7 @@ TINY = (
 
 
 def arguments(*more: str, steps: int = 6, name: str = "trans_vae") -> list[str]:
-    changes = (*TINY, f"training.steps={steps}")
+    changes = (*TINY, f"training.steps={steps}", "stages.mean.steps=0")
     sets = [word for change in changes for word in ("--set", change)]
     return ["train", name, "--preset", "laptop", "-q", *sets, *more]
 
@@ -63,7 +63,7 @@ def test_a_run_leaves_weights_card_logs_and_what_it_was_made_of(tmp_path: Path) 
     assert trained["recipe"] == about["recipe"]
     rows = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [1, 3, 6]
-    assert (out / "log.csv").read_text().startswith("step,loss,")
+    assert (out / "log.csv").read_text().startswith("step,stage,loss,")
     assert list((out / "tensorboard").glob("events*"))
     assert "## Intended use" in (out / "README.md").read_text()
 

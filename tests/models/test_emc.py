@@ -54,7 +54,7 @@ FACEAIS: dict[str, Any] = {
     "gate": 0.5,
     "top_k": 20,
 }
-KINDS = ("trans_vae", "regnn", "faceais", "faceais_causal", "reactface")
+KINDS = ("trans_vae", "trans_vae_timed", "regnn", "faceais", "faceais_causal", "reactface")
 EACH = pytest.mark.parametrize("kind", KINDS)
 STREAMS = pytest.mark.parametrize("kind", ["reactface", "faceais", "faceais_causal"])
 RECALL = pytest.mark.parametrize("recall", [False, True])
@@ -64,8 +64,8 @@ def base_of(kind: str) -> Any:
     """A small base, fitted, whose every parameter matters."""
     torch.manual_seed(0)
     model: Any
-    if kind == "trans_vae":
-        model = TransVAE(TransVAEConfig(width=16, heads=4))
+    if kind.startswith("trans_vae"):
+        model = TransVAE(TransVAEConfig(width=16, heads=4, timed=kind.endswith("timed")))
     elif kind == "regnn":
         settings = {"distribution": "mixture", "components": 2, "objective": "appropriate"}
         sizes = {"width": 16, "heads": 2, "layers": 1, "window": 10, "stride": 5}

@@ -15,6 +15,7 @@ from benchmarks.peers.trans_vae import PublishedTransVAE
 from tests.people import COEFFICIENTS, batch, person
 from visavis.behaviour import Behaviour
 from visavis.errors import InputError, OfflineOnly
+from visavis.models._clip_decoder import HeardGaussian
 from visavis.models._trans_vae_online import RECENT_S
 from visavis.models.trans_vae import TransVAE, TransVAEConfig
 from visavis.recipes import new_model
@@ -423,6 +424,9 @@ def test_a_few_steps_on_one_batch_lower_the_loss(objective: Any, online: bool) -
         ({"dropout": 1.0}, "dropout"),
         ({"objective": "papr"}, "objective.*'paper'"),
         ({"face": "audio"}, "face.*'pixels'"),
+        ({"steady": 4}, "steady must be odd"),
+        ({"online": True, "timed": True}, "timed and steady see the future"),
+        ({"online": True, "steady": 3}, "timed and steady see the future"),
     ],
 )
 def test_settings_that_do_not_fit_are_named(settings: dict[str, Any], message: str) -> None:
@@ -481,3 +485,110 @@ def test_recency_is_learnt() -> None:
         branch is not None and branch.recent is not None and branch.recent.weight.grad is not None
     )
     assert branch.recent.weight.grad.abs().sum() > 0
+
+
+# ------------------------------------------------------------------ what was heard when (ours)
+
+
+def test_without_timed_there_is_nothing_of_it() -> None:
+    model = made()
+    assert model.hearing is None
+    assert not isinstance(model.predict(features(9)), HeardGaussian)
+
+
+def shifted(model: TransVAE, by: int) -> tuple[Tensor, Tensor]:
+    """Reactions to something that happens at frame 100 and `by` frames later, as attributes."""
+    seeds = torch.tensor([1])
+    found = []
+    for start in (100, 100 + by):
+        x = torch.zeros(1, 300, 16)
+        x[:, start : start + 20] = 3.0
+        with torch.no_grad():
+            raw = model.react_to_features(x, seeds, 1)
+        found.append(torch.cat([raw[n] for n in ("au", "va", "expression")], -1)[0, 0])
+    return found[0], found[1]
+
+
+def test_the_timed_decoder_moves_when_something_happens() -> None:
+    torch.manual_seed(3)
+    early, late = shifted(made(timed=True), 40)
+    assert float((early - late).abs().max()) > 1e-3
+    # the published one knows that it happened, and not when
+    early, late = shifted(made(), 40)
+    torch.testing.assert_close(early, late, **CLOSE)
+
+
+def test_padding_changes_nothing_of_a_timed_clip() -> None:
+    model, seeds, x = made(timed=True, steady=5), torch.tensor([1, 2]), features(60)
+    lengths = torch.tensor([60, 37])
+    with torch.no_grad():
+        both = packed(model.react_to_features(x, seeds, 2, lengths=lengths))
+        alone = packed(model.react_to_features(x[1:, :37], seeds[1:], 2))
+    torch.testing.assert_close(both[1:, :, :37], alone, **CLOSE)
+
+
+def test_timed_training_and_generating_compute_the_same() -> None:
+    model, x = made(timed=True, dropout=0.0), features(30)
+    with torch.no_grad():
+        distribution = model.predict(x)
+        latent = model.sample(distribution, torch.tensor([1, 2]), 3)
+        quick = model.decode(latent, 30, distribution=distribution)
+    model.train()
+    full = model.decode(latent, 30, distribution=distribution)
+    for name in quick:
+        torch.testing.assert_close(quick[name], full[name].detach(), **CLOSE)
+
+
+def test_dropout_differs_from_sample_to_sample_of_a_timed_clip() -> None:
+    model, x = made(timed=True, dropout=0.5).train(), features(30)
+    with torch.no_grad():
+        distribution = model.predict(x)
+        latent = distribution.mean[:, None, None].expand(-1, 2, -1, -1)
+        raw = model.decode(latent, 30, distribution=distribution)["coefficients"]
+    assert float((raw[:, 0] - raw[:, 1]).abs().max()) > 1e-3
+
+
+def test_timing_is_learnt() -> None:
+    model = made(timed=True, objective="appropriate", draws=3, by_group=True, coverage_weight=1.0)
+    found = model.loss(batch(2, 16, targets=2))
+    assert "coverage" in found
+    sum(v for n, v in found.items() if not n.startswith("log/")).backward()  # type: ignore[union-attr]
+    assert model.hearing is not None
+    for parameter in model.hearing.parameters():
+        assert parameter.grad is not None and parameter.grad.abs().sum() > 0
+
+
+def test_the_stage_mean_asks_for_no_variety() -> None:
+    model = made(timed=True, objective="appropriate", coverage_weight=1.0)
+    (mean,), (main,) = model.objectives("mean"), model.objectives("main")
+    data = batch(2, 16, targets=2)
+    assert {"variety", "coverage"} & set(mean.loss(data)) == set()
+    assert {"variety", "coverage"} <= set(main.loss(data))
+
+
+def test_weights_of_terms_are_those_of_the_configuration() -> None:
+    data = batch(2, 30, targets=3)
+    plain = terms("appropriate", draws_of(data, 0), data, coverage_weight=1.0)
+    weights = {"variety_weight": 3.0, "coverage_weight": 2.0, "motion_weight": 0.5}
+    got = terms("appropriate", draws_of(data, 0), data, **weights)
+    for name, weight in (("variety", 3.0), ("coverage", 2.0), ("motion", 0.5)):
+        assert got[name] == pytest.approx(weight * plain[name], rel=1e-5)
+    assert got["pose"] == plain["pose"]
+
+
+def test_temperature_and_steady_change_what_is_drawn_and_nothing_else() -> None:
+    model = made(timed=True)
+    x, seeds = features(40), torch.tensor([1, 2])
+    assert set(model.sampled_with) == {"temperature", "steady"}
+
+    def drawn(**settings: Any) -> dict[str, Tensor]:
+        other = made(timed=True, **settings)
+        other.load_state_dict(model.state_dict())
+        with torch.no_grad():
+            return other.react_to_features(x, seeds, 2)
+
+    plain, cold, calm = drawn(), drawn(temperature=0.0), drawn(steady=5)
+    torch.testing.assert_close(cold["va"][:, 0], cold["va"][:, 1])
+    assert not torch.equal(plain["va"][:, 0], plain["va"][:, 1])
+    assert torch.equal(plain["va"], calm["va"])
+    torch.testing.assert_close(calm["au"][:, :, 9], plain["au"][:, :, 7:12].mean(2), **CLOSE)
