@@ -427,6 +427,8 @@ def test_a_few_steps_on_one_batch_lower_the_loss(objective: Any, online: bool) -
         ({"steady": 4}, "steady must be odd"),
         ({"online": True, "timed": True}, "timed and steady see the future"),
         ({"online": True, "steady": 3}, "timed and steady see the future"),
+        ({"vividness": 1.1}, "vividness asks for timed"),
+        ({"draws": 3}, "draws is of the offline objective"),
     ],
 )
 def test_settings_that_do_not_fit_are_named(settings: dict[str, Any], message: str) -> None:
@@ -576,10 +578,24 @@ def test_weights_of_terms_are_those_of_the_configuration() -> None:
     assert got["pose"] == plain["pose"]
 
 
+def test_vivid_reactions_are_further_from_the_average_listener_s_face() -> None:
+    model, lively = made(timed=True), made(timed=True, vividness=1.5)
+    data = batch(2, 20)
+    model.fit([data])
+    lively.load_state_dict(model.state_dict())
+    rest = torch.cat([data.listener[n] for n in ("au", "va")], -1).flatten(0, 1).mean(0)
+    x, seeds = features(20), torch.tensor([1, 2])
+    with torch.no_grad():
+        plain, more = (m.react_to_features(x, seeds, 2) for m in (model, lively))
+    wanted = rest[15:] + 1.5 * (plain["va"] - rest[15:])
+    torch.testing.assert_close(more["va"], wanted.clamp(-1, 1), **CLOSE)
+    torch.testing.assert_close(more["expression"].sum(-1), torch.ones(2, 2, 20), **CLOSE)
+
+
 def test_temperature_and_steady_change_what_is_drawn_and_nothing_else() -> None:
     model = made(timed=True)
     x, seeds = features(40), torch.tensor([1, 2])
-    assert set(model.sampled_with) == {"temperature", "steady"}
+    assert set(model.sampled_with) == {"temperature", "steady", "vividness"}
 
     def drawn(**settings: Any) -> dict[str, Tensor]:
         other = made(timed=True, **settings)

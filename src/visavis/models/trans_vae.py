@@ -31,6 +31,7 @@ from visavis.models._appropriate_loss import SHARE
 from visavis.models._base import STRICT, Objective, ReactionConfig, ReactionModel, Samples
 from visavis.models._clip_decoder import HeardGaussian, Hearing
 from visavis.models._outputs import attribute_channels, coefficient_channels
+from visavis.models._personal import expressed, rest_of
 from visavis.models._steady import steadied
 from visavis.models._trans_vae_losses import objective_terms
 from visavis.models._trans_vae_online import OnlineBranch, OnlineState, TransVAESession
@@ -74,7 +75,7 @@ class TransVAEConfig(ReactionConfig):
     pose_weight: float = Field(default=10.0, ge=0)
     diversity_weight: float = Field(default=10.0, ge=0)
     draws: int = Field(default=2, gt=1)
-    """"appropriate": reactions drawn a speaker and step, offline."""
+    """"appropriate": reactions drawn a speaker and step, offline; the paper's objective has 2."""
     by_group: bool = False
     """"appropriate": AUs, valence and arousal, and expressions count a third each."""
     variety_weight: float = Field(default=1.0, ge=0)
@@ -90,14 +91,21 @@ class TransVAEConfig(ReactionConfig):
     steady: int = Field(default=1, gt=0)
     """Offline: frames (odd) over which generated AUs are averaged; learning sees them as they
     are."""
+    vividness: float = Field(default=1.0, ge=0)
+    """With `timed`: reactions are taken so many times as far from the average listener's face; what
+    learns from squared errors is calmer than people."""
 
     def __post_init__(self) -> None:
         if self.width % self.heads:
             raise ValueError(f"width must be a multiple of heads, not {self.width} of {self.heads}")
         if self.steady % 2 == 0:
             raise ValueError(f"steady must be odd, not {self.steady}")
+        if self.draws != 2 and (self.online or self.objective == "paper"):
+            raise ValueError(f'draws is of the offline objective "appropriate", not {self.draws}')
         if self.online and (self.timed or self.steady > 1):
             raise ValueError("timed and steady see the future: they are of the offline model")
+        if self.vividness != 1 and not self.timed:
+            raise ValueError("vividness asks for timed: only that model keeps an average face")
 
 
 class FrameConvolutions(nn.Module):
@@ -160,9 +168,11 @@ class TransVAE(ReactionModel[TransVAEConfig]):
     """See the module's text; a `SplitModel`."""
 
     config_class = TransVAEConfig
-    sampled_with = ("temperature", "steady")
+    sampled_with = ("temperature", "steady", "vividness")
     # the first decoder layer attends to one token, the latent: no query or key changes that
     inert = ("decoder.0.cross_attention.query", "decoder.0.cross_attention.key")
+    rest_coefficients: Tensor
+    rest_attributes: Tensor
 
     def __init__(self, config: TransVAEConfig) -> None:
         super().__init__(config)
@@ -174,7 +184,11 @@ class TransVAE(ReactionModel[TransVAEConfig]):
         self.speech_scale = Standardise(STANDARD["mfcc78"].size)
         self.speech = nn.Linear(STANDARD["mfcc78"].size, width)
         self.fusion = nn.Linear(2 * width, width)
-        self.hearing = Hearing(width) if config.timed else None
+        self.hearing: Hearing | None = None
+        if config.timed:
+            self.hearing = Hearing(width)
+            self.register_buffer("rest_coefficients", torch.zeros(COEFFICIENTS))
+            self.register_buffer("rest_attributes", torch.zeros(ATTRIBUTES))
         self.latent = TokenGaussian(width, heads, 2 * width, dropout=drop)
         self.decoder = nn.ModuleList(
             DecoderLayer(width, heads, 2 * width, dropout=drop) for _ in range(2)
@@ -235,11 +249,10 @@ class TransVAE(ReactionModel[TransVAEConfig]):
         eps = self.draw(seeds, num_samples, "trans_vae/latent", index, (self.config.width,))
         return self._at(distribution, self.config.temperature * eps)
 
-    def draws(self, distribution: Gaussian) -> Tensor:
-        """The latents that the objective scores, [B, 2 or `config.draws`, 1, C]."""
+    def draws(self, distribution: Gaussian, count: int | None = None) -> Tensor:
+        """The latents that the objective scores, [B, K, 1, C], K `config.draws` by default."""
         mean = distribution.mean
-        count = self.config.draws if self.config.objective == "appropriate" else 2
-        shape = (len(mean), count, mean.shape[-1])
+        shape = (len(mean), count or self.config.draws, mean.shape[-1])
         return self._at(distribution, torch.randn(shape, device=mean.device, dtype=mean.dtype))
 
     @staticmethod
@@ -376,9 +389,14 @@ class TransVAE(ReactionModel[TransVAEConfig]):
     def channels_of(
         self, raw: Mapping[str, Tensor], inside: Tensor | None = None
     ) -> dict[str, Tensor]:
-        """What `decode` gave by channel, AUs steadied; `inside` bool [B, T]."""
+        """What `decode` gave by channel, AUs steadied and all as vivid as is asked; `inside` bool
+        [B, T]."""
         channels = as_channels(raw)
-        return channels | {"au": steadied(channels["au"], self.config.steady, inside)}
+        channels["au"] = steadied(channels["au"], self.config.steady, inside)
+        if self.config.vividness == 1:
+            return channels
+        rest = rest_of(self.rest_coefficients, self.rest_attributes)
+        return expressed(channels, rest, self.config.vividness)
 
     def step(
         self,
@@ -408,12 +426,14 @@ class TransVAE(ReactionModel[TransVAEConfig]):
     # ------------------------------------------------------------------ training
 
     def fit(self, batches: Iterable[Batch]) -> None:
-        """Means and deviations of the speakers' inputs, and the listeners' mean coefficients."""
+        """Means and deviations of the speakers' inputs, and the average listener's face."""
         face, speech = RunningMoments(COEFFICIENTS), RunningMoments(self.speech_scale.mean.numel())
-        listener = RunningMoments(COEFFICIENTS)
+        listener, attributes = RunningMoments(COEFFICIENTS), RunningMoments(ATTRIBUTES)
         for batch in batches:
             speech.update(_observed_rows(batch.speaker, ("mfcc78",)))
             listener.update(_observed_rows(batch.listener, GROUPS["coefficients"]))
+            if self.hearing is not None:
+                attributes.update(_observed_rows(batch.listener, GROUPS["attributes"]))
             if isinstance(self.face, FaceCoefficients):
                 face.update(_observed_rows(batch.speaker, GROUPS["coefficients"]))
         with torch.no_grad():
@@ -421,6 +441,9 @@ class TransVAE(ReactionModel[TransVAEConfig]):
             if isinstance(self.face, FaceCoefficients):
                 face.write_to(self.face.scale)
             self.to_coefficients.bias.copy_(listener.mean)  # start from the average face
+            if self.hearing is not None:
+                self.rest_coefficients.copy_(listener.mean)
+                self.rest_attributes.copy_(attributes.mean)
 
     def objectives(self, stage: str = "main") -> tuple[Objective, ...]:
         """One objective; that of the stage "mean", which learns when to move, asks no variety."""
@@ -430,17 +453,20 @@ class TransVAE(ReactionModel[TransVAEConfig]):
 
         def alike(batch: Batch) -> Mapping[str, Tensor]:
             unasked = ("variety", "diversity", "coverage")
-            return {n: x for n, x in self.loss(batch).items() if n not in unasked}
+            return {n: x for n, x in self._terms(batch, 2).items() if n not in unasked}
 
         return (replace(whole, loss=alike),)
 
     def loss(self, batch: Batch) -> Mapping[str, Tensor]:
+        return self._terms(batch, self.config.draws)
+
+    def _terms(self, batch: Batch, draws: int) -> dict[str, Tensor]:
         features = self.encode(batch.speaker)
         if self.online is not None:
             return self._online_loss(features, batch)
         inside = None if batch.lengths is None else batch.speaker.inside()
         distribution = self.predict(features, inside)
-        return self.base_loss(distribution, self.draws(distribution), batch)
+        return self.base_loss(distribution, self.draws(distribution, draws), batch)
 
     def _online_loss(self, features: Tensor, batch: Batch) -> dict[str, Tensor]:
         if self.config.objective == "appropriate":
