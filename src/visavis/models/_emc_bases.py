@@ -15,6 +15,7 @@ from visavis.dyad import Batch
 from visavis.errors import InputError
 from visavis.models import faceais, reactface, regnn, trans_vae
 from visavis.models._base import Samples, SplitModel
+from visavis.models._clip_decoder import HeardGaussian
 from visavis.models._emc_around import Around, Modules
 from visavis.models._emc_layers import EmotionAttention, Whole
 from visavis.models._emc_reactface import AroundReactFace
@@ -57,6 +58,13 @@ class AroundTransVAE(Around[trans_vae.TransVAE]):
 
     def drawn(self, distribution: Any) -> Tensor:
         return self.model.draws(distribution)
+
+    def apart(self, one: Any, other: Any) -> Tensor:
+        """Of what was heard when too, a Gaussian of deviation 1 around each number."""
+        between = super().apart(one, other)
+        if not isinstance(one, HeardGaussian):
+            return between
+        return between + 0.5 * ((one.heard - other.heard) ** 2).flatten(1).mean(1)
 
 
 class AroundREGNN(Around[regnn.REGNN]):
