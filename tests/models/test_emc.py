@@ -478,7 +478,8 @@ def test_samples_spread_further_only_where_something_is_lost(kind: str) -> None:
     lossy = speaker.drop("face")
     near, far = (m.generate(lossy, 6, seeds=seeds).pack() for m in (plain, wide))
     assert not torch.equal(near, far)
-    if not kind.startswith("faceais"):  # whose codes have equal chances here, as it is
+    # codes of equal chances, and a decoder as it is drawn that hears z least, spread no further
+    if not kind.startswith("faceais") and kind != "trans_vae_timed":
         assert float(far.var(1).mean()) > 1.05 * float(near.var(1).mean())
 
 

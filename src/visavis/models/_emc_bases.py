@@ -64,7 +64,8 @@ class AroundTransVAE(Around[trans_vae.TransVAE]):
         between = super().apart(one, other)
         if not isinstance(one, HeardGaussian):
             return between
-        return between + 0.5 * ((one.heard - other.heard) ** 2).flatten(1).mean(1)
+        heard: Tensor = 0.5 * ((one.heard - other.heard) ** 2).flatten(1).mean(1)
+        return between + heard
 
 
 class AroundREGNN(Around[regnn.REGNN]):
