@@ -138,9 +138,11 @@ def main() -> None:
         panels.append((Path(name).name, found))
     if options.out:
         most = max(max(p.spread[0], p.error[0]) for _, f in panels for r in f.values() for p in r)
-        image = Image.new("RGB", (WIDTH * len(panels), HEIGHT), "white")
+        rows = -(-len(panels) // 2)
+        image = Image.new("RGB", (WIDTH * min(2, len(panels)), HEIGHT * rows), "white")
         for i, (name, found) in enumerate(panels):
-            image.paste(panel(name, found, max(1.5, np.ceil(4 * most) / 4)), (WIDTH * i, 0))
+            one = panel(name, found, max(1.5, np.ceil(4 * most) / 4))
+            image.paste(one, (WIDTH * (i % 2), HEIGHT * (i // 2)))
         image.save(options.out)
 
 
