@@ -53,6 +53,7 @@ FACEAIS: dict[str, Any] = {
     "dropout": 0.0,
     "gate": 0.5,
     "top_k": 20,
+    "steady": 3,
 }
 KINDS = ("trans_vae", "trans_vae_timed", "regnn", "faceais", "faceais_causal", "reactface")
 EACH = pytest.mark.parametrize("kind", KINDS)
