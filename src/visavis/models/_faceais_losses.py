@@ -93,8 +93,8 @@ class FaceAISLosses:
         self: FaceAIS, distribution: PatchPrior, latent: Tensor | None, batch: Batch
     ) -> dict[str, Tensor]:
         """Cross-entropy given the real past, and what the configuration asks of the face that is to
-        be expected; with draws [B, K, P * n, C], of theirs, and how far they are from the
-        listener's."""
+        be expected; with draws [B, K, P * n, C] this is asked of theirs, or else how far they are
+        from the listener's."""
         codes = self.in_patches(self.codes(batch.listener)).unflatten(0, (len(batch), -1))
         outside = self.in_patches(~batch.listener.inside()).unflatten(0, (len(batch), -1))
         filled = torch.arange(codes.shape[1:].numel(), device=codes.device) >= batch.listener.frames
@@ -117,7 +117,7 @@ class FaceAISLosses:
             if expected is None:
                 expected = (logits.softmax(-1) @ self.tokenizer.quantise.vectors())[:, None]
             terms |= self._expected(expected, batch)
-        if latent is not None:
+        elif latent is not None:
             terms["face"] = self._distance(latent, batch.listener)
         return terms
 
