@@ -97,12 +97,13 @@ def test_a_resumed_run_ends_bit_for_bit_like_one_that_never_stopped(
 
 def test_a_run_that_had_ended_gives_its_weights_again(tmp_path: Path) -> None:
     first, again = Toy(), Toy()
-    go(first, plan(), tmp_path)
+    spent = go(first, plan(), tmp_path).seconds
     with torch.no_grad():
         again.encoder.weight.fill_(5.0)
     history = go(again, plan(), tmp_path, resume=True)
     assert same(weights(first), weights(again))
     assert history.steps == 0
+    assert 0 < history.seconds <= spent
 
 
 def test_a_stage_that_ended_early_is_not_gone_through_again(tmp_path: Path) -> None:

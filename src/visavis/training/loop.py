@@ -53,7 +53,7 @@ class History:
     """Of the last stage; 0 where nothing was validated."""
     best_score: float = math.inf
     seconds: float = 0.0
-    """Of this process's own steps, without what an interrupted run had spent before."""
+    """Of the whole run, what it had spent before an interruption included."""
     steps: int = 0
     """Steps that this process made."""
 
@@ -71,6 +71,8 @@ class Place:
     best_score: float = math.inf
     worse: int = 0
     """Validations since the best one."""
+    seconds: float = 0.0
+    """Spent so far, in whatever process."""
 
 
 class StageState:
@@ -151,7 +153,6 @@ def train(
         plan = (StageRecipe(name="main", training=plan),)
     fabric = devices.fabric() if fabric is None else fabric
     log = Log() if log is None else log
-    began = time.perf_counter()
     saved = None if run is None else run.begin(log)
     if saved is None and not fitted:
         model.fit(fit_on)
@@ -164,8 +165,7 @@ def train(
         loop.all_stages(saved)
     model.eval()
     place = loop.place
-    seconds = time.perf_counter() - began
-    return History(log.rows, place.best_step, place.best_score, seconds, loop.made)
+    return History(log.rows, place.best_step, place.best_score, place.seconds, loop.made)
 
 
 @dataclass
@@ -184,6 +184,7 @@ class _Loop:
     request: StopRequest = field(default_factory=StopRequest)
     place: Place = field(default_factory=Place)
     made: int = 0
+    clock: float = field(default_factory=time.perf_counter)
 
     def all_stages(self, saved: Tree | None) -> None:
         for stage in self.plan:
@@ -198,7 +199,7 @@ class _Loop:
             if not stage.training.steps:
                 continue
             if self.place.step == 0:
-                self.place = Place(stage=number, done=self.place.done)
+                self.place = Place(number, done=self.place.done, seconds=self.place.seconds)
                 with devices.put_together(wrapped):
                     here = (batch.to(self.fabric.device) for batch in self.fit_on)
                     self.model.prepare(stage.name, here)
@@ -234,6 +235,8 @@ class _Loop:
         settings, place = state.stage.training, self.place
         row = self.guarded(state, batch)
         place.step, place.done, self.made = place.step + 1, place.done + 1, self.made + 1
+        now = time.perf_counter()
+        place.seconds, self.clock = place.seconds + now - self.clock, now
         last = place.step == settings.steps
         due = last or place.step % settings.validate_every == 0
         scores = self.score(state) if due else {}
