@@ -887,3 +887,13 @@ def test_a_conversation_that_loses_camera_then_microphone_then_both_goes_on() ->
     yardstick = float((usual - other).square().mean(2).sqrt().mean())
     assert float(apart[:, 500:575].mean()) > 0.4 * yardstick  # it does make a difference
     assert float(apart[:, 650:].mean()) < 0.25 * yardstick
+
+
+def test_what_a_timed_base_heard_counts_in_the_kl_over_the_combinations() -> None:
+    parts = made("trans_vae_timed").parts
+    one, other = (parts.predict(torch.randn(2, 12, 16), None) for _ in range(2))
+    latent = one.kl(other).mean(1)
+    heard = 0.5 * ((one.heard - other.heard) ** 2).mean((1, 2))
+    torch.testing.assert_close(parts.apart(one, other), latent + heard)
+    same = replace(other, heard=one.heard)
+    torch.testing.assert_close(parts.apart(one, same), latent)
