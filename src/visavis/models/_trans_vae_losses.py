@@ -17,7 +17,7 @@ from visavis.models._appropriate_loss import appropriate_terms, real
 from visavis.nn.losses import energy_diversity, squared_error
 
 if TYPE_CHECKING:
-    from visavis.models.trans_vae import TransVAEConfig
+    from visavis.models._trans_vae_config import TransVAEConfig
 
 
 def objective_terms(

@@ -41,8 +41,9 @@ from visavis.models._personal import (
     rest_of,
     warn_of_speaker,
 )
+from visavis.models._speaker_face import FaceCoefficients, FrameConvolutions
 from visavis.models._steady import steadied
-from visavis.models.trans_vae import FaceCoefficients, FrameConvolutions, as_channels
+from visavis.models.trans_vae import as_channels
 from visavis.nn.gaussian import Gaussian, TokenGaussian
 from visavis.nn.standardise import RunningMoments, Standardise
 
