@@ -124,6 +124,8 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=6)
     parser.add_argument("--impute", action="store_true", help="bases alone, their input filled in")
     options = parser.parse_args()
+    if options.clips < 2:
+        parser.error("--clips must be 2 or more: standard errors are over clips")
     torch.set_num_threads(1)
     corpus = SimulatedDyads("test", size=10 * options.clips)
     for name in options.models:

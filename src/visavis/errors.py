@@ -6,6 +6,10 @@ import difflib
 import importlib
 from collections.abc import Iterable
 from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 class VisavisError(Exception):
@@ -49,3 +53,19 @@ def nearest(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"Did you mean {close[0]!r}? " if close else ""
     return f"{hint}Known: {', '.join(names) or 'none'}."
+
+
+def explain(error: ValidationError, known: Iterable[str] = ()) -> str:
+    """Pydantic's findings as sentences, with the nearest known key for a misspelt one."""
+    lines = []
+    for item in error.errors():
+        where = ".".join(str(part) for part in item["loc"])
+        line = f"{where}: {item['msg']} (came: {item['input']!r})"
+        if item["type"] == "unexpected_keyword_argument":
+            line = f"{where}: there is no such key"
+            close = difflib.get_close_matches(str(item["loc"][-1]), list(known), n=1)
+            line += f", did you mean {close[0]!r}?" if close else ""
+        elif item["type"] == "value_error":  # raised by a configuration itself, about several keys
+            line = item["msg"].removeprefix("Value error, ")
+        lines.append(line)
+    return "; ".join(lines) + "."

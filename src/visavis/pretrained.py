@@ -139,11 +139,14 @@ def save(
         for n, x in model.state_dict().items()
     }
     settings = TypeAdapter(model.config_class).dump_python(model.config)
+    settings = settings if isinstance(settings, dict) else asdict(settings)
+    if model.around is not None:
+        settings[model.around] = _anywhere(settings[model.around])
     config = {
         "format": configs.FORMAT,
         "name": model.name,
         "model": type(model).__module__.rpartition(".")[2],
-        "settings": settings if isinstance(settings, dict) else asdict(settings),
+        "settings": settings,
         "trained": trained or {},
     }
     with atomic_path(target / "model.safetensors") as temporary:
@@ -152,6 +155,12 @@ def save(
     with atomic_path(target / "config.json") as temporary:
         temporary.write_text(json.dumps(config, indent=2) + "\n")
     return target
+
+
+def _anywhere(name: str) -> str:
+    """A name that loads from any working folder: a folder's with its whole path."""
+    folder = name not in recipes.names() and Path(name).is_dir()
+    return str(Path(name).resolve()) if folder else name
 
 
 def card(name: str | Path) -> dict[str, Any]:

@@ -145,6 +145,8 @@ def test_a_claim_stands_where_the_interval_leaves_no_doubt(
     sign: str, low: float | None, high: float | None, wanted: str
 ) -> None:
     assert verdict(sign, Number(0.0, low, high)) == wanted
+    ours = {"moves as the paper says": "holds", "the other way": "does not hold"}
+    assert verdict(sign, Number(0.0, low, high), ours=True) == ours.get(wanted, wanted)
 
 
 def row(values: Any, left_out: dict[str, Any] | None = None, frrea: float = 0.0) -> dict[str, Any]:

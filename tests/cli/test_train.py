@@ -61,6 +61,8 @@ def test_a_run_leaves_weights_card_logs_and_what_it_was_made_of(tmp_path: Path) 
     trained = pretrained.card(out)["trained"]
     assert trained["fingerprint"] == about["corpus"]["fingerprint"]
     assert trained["recipe"] == about["recipe"]
+    assert "trained test" not in (out / "config.json").read_text()  # what the bundled ones passed
+    assert trained["note"] == "trained on simulated dyads, not on recordings of people."
     rows = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [1, 3, 6]
     assert (out / "log.csv").read_text().startswith("step,stage,loss,")
@@ -158,6 +160,17 @@ def test_a_recipe_of_one_s_own_is_a_file(tmp_path: Path) -> None:
     )
     run("train", str(path), "-q", "--out", str(tmp_path / "out"))
     assert pretrained.load(tmp_path / "out").name == "mine"
+
+
+def test_a_wrapper_s_run_may_be_taken_up_with_other_sampling_of_its_base(tmp_path: Path) -> None:
+    small = ("train_size=4", "val_size=2", "frames=40", "crop=24", "targets=2")
+    changes = (*(f"corpus.{x}" for x in small), "training.steps=1", "training.batch=2")
+    words = [word for change in changes for word in ("--set", change)]
+    words = ["train", "emc_regnn", "--preset", "laptop", "-q", "-o", str(tmp_path / "run"), *words]
+    run(*words)
+    run(*words, "--resume", "--set", "model.sampling.redraw=9", "--set", "model.fade=2")
+    assert pretrained.card(tmp_path / "run")["settings"]["sampling"]["redraw"] == 9
+    assert "recipe has changed" in str(run(*words, "--resume", "--set", "model.latent=8"))
 
 
 # ---------------------------------------------------------------------- scores

@@ -177,6 +177,21 @@ def test_a_base_may_be_a_folder(tmp_path: Path) -> None:
     assert isinstance(model.base, REGNN)
 
 
+def test_a_base_in_a_folder_is_found_from_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pretrained.save(base_of("regnn"), "mine")
+    pretrained.save(recipes.new_model("emc", {"base": "mine", "heads": 2}), "wrapped")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    back = pretrained.load("../wrapped")
+    assert isinstance(back, EMC)
+    assert isinstance(back.base, REGNN)
+    named = pretrained.save(recipes.new_model("emc", {"base": "regnn"}), "named")
+    assert pretrained.card(named)["settings"]["base"] == "regnn"
+
+
 def test_a_base_without_the_split_is_refused_with_those_that_have_it() -> None:
     for thing in (Mirror(Mirror.config_class()), PerReactor(PerReactor.config_class())):
         with pytest.raises(InputError, match=r"cannot be a base.*reactface.*regnn"):
@@ -192,6 +207,8 @@ def test_the_base_s_sampling_may_be_set_otherwise_and_nothing_else_of_it() -> No
     assert float(again.generate(speaker, 3).pack().var(0).max()) > 1e-8
     with pytest.raises(InputError, match=r"sampling \(.*temperature.*not 'width'"):
         made("reactface", sampling={"width": 4})
+    with pytest.raises(InputError, match=r"`sampling` does not fit regnn.*steady"):
+        made("regnn", sampling={"steady": 4})
 
 
 def test_a_base_without_weights_says_how_to_get_them() -> None:

@@ -109,6 +109,9 @@ def test_a_change_reaches_the_model() -> None:
         ({"changes": ["steps"]}, "cannot read 'steps'; wanted section.key=value"),
         ({"changes": ["=5"]}, "cannot read"),
         ({"changes": ["training..steps=5"]}, "cannot read"),
+        ({"preset": "dropout"}, r"no stages, and so no mean, main.*--preset laptop\+dropout"),
+        ({"changes": ["stages.mean.steps=1"]}, "no stages, and so no mean.*--preset laptop"),
+        ({"name": "mirror", "changes": ["stages.a.steps=1"]}, "name them as a list"),
         ({"changes": ["name=other"]}, "a recipe's name is its file's"),
     ],
 )

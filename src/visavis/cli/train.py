@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,7 +62,10 @@ class Options:
     def recipe(self, name: str) -> Recipe:
         short = {"corpus.name": self.corpus, "training.precision": self.precision}
         extra = [f'{key}="{value}"' for key, value in short.items() if value is not None]
-        return recipes.read(name, preset=self.preset, changes=[*self.changes, *extra])
+        made = recipes.read(name, preset=self.preset, changes=[*self.changes, *extra])
+        if made.name in recipes.names() and not self.bundle:
+            made = replace(made, note="")  # it speaks of the bundled weights, not of these
+        return made
 
 
 def run(name: str, options: Options) -> None:
@@ -162,7 +165,7 @@ class Job:
             self.folder,
             record.recipe_json(recipe),
             resume=options.resume,
-            free=tuple(f"settings.{name}:" for name in self.model.sampled_with),
+            free=tuple(f"settings.{n}{end}" for n in self.model.sampled_with for end in ":."),
         )
         if fabric.is_global_zero:
             run.keeper.clean()

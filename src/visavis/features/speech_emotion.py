@@ -147,6 +147,8 @@ def _column(name: str, remap: Mapping[str, str]) -> int:
     label = ALIASES.get(meant.strip().lower())
     if label is None:
         known = nearest(meant, EXPRESSION_LABELS)
+        if name in remap:
+            raise InputError(f"remap says {meant!r} for {name!r}, which is no class here. {known}")
         raise InputError(
             f"the speech-emotion class {name!r} is none of {', '.join(EXPRESSION_LABELS)}. {known} "
             f"Say what it stands for: remap={{{name!r}: 'Neutral'}}."

@@ -30,11 +30,10 @@ from visavis.models._emc_stream import (
     joined,
     parted,
     samples_apart,
-    under,
 )
 from visavis.models._reactface_session import step_of, stretch
 from visavis.models._reactface_store import Lanes, Row, Store
-from visavis.models._session import Conversation, WindowSession
+from visavis.models._session import Conversation, WindowSession, under
 
 if TYPE_CHECKING:
     from visavis.models.emc import EMC

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
@@ -148,8 +147,3 @@ def _recalled(
     assert kept is not None
     memory |= {f"{name}/last": kept.features, f"{name}/age": kept.age}
     return recalled
-
-
-def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Those whose names begin with the prefix, without it."""
-    return {n.removeprefix(prefix): x for n, x in tensors.items() if n.startswith(prefix)}

@@ -17,7 +17,7 @@ from torch import Tensor
 from visavis.behaviour import Behaviour
 from visavis.dyad import Persona
 from visavis.models import _faceais_state as states
-from visavis.models._session import Conversation, WindowSession
+from visavis.models._session import Conversation, WindowSession, under
 from visavis.models._steady import trailing
 
 if TYPE_CHECKING:
@@ -157,14 +157,14 @@ class PatchSession(WindowSession[Talk]):
 
     def state_from(self, tensors: Mapping[str, Tensor]) -> Talk:
         return Talk(
-            states.State.of(_under(tensors, "inner/"), self.base.predictor),
+            states.State.of(under(tensors, "inner/"), self.base.predictor),
             int(tensors["number"]),
             int(tensors["phase"]),
             tensors["codes"],
             tensors["reaction"],
             tensors["behind"],
-            _under(tensors, "heard/"),
-            _under(tensors, "memory/"),
+            under(tensors, "heard/"),
+            under(tensors, "memory/"),
         )
 
 
@@ -235,7 +235,3 @@ def _channels(both: Tensor) -> dict[str, Tensor]:
 
     attributes, coefficients = both.split([25, 58], dim=-1)
     return as_channels({"attributes": attributes, "coefficients": coefficients})
-
-
-def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {n.removeprefix(prefix): x for n, x in tensors.items() if n.startswith(prefix)}

@@ -214,14 +214,15 @@ class WindowSession(ABC, Generic[StateT]):
                     f"the snapshot was taken with {key} = {about.get(key)!r}, but this session has "
                     f"{mine!r}."
                 )
+        mine = {n: x.clone() for n, x in snapshot.items()}
         pending = None
         if "layout" in about:
             pending = Behaviour(
-                _under(snapshot, "pending/"),
+                under(mine, "pending/"),
                 Layout.from_json(about["layout"]),
-                observed=_under(snapshot, "observed/"),
+                observed=under(mine, "observed/"),
             )
-        state = self.state_from(_under(snapshot, "state/"))
+        state = self.state_from(under(mine, "state/"))
         source = None if about["source"] is None else Source(*about["source"])
         return self._add(
             Conversation(about["seed"], state, pending, about["ended"], source, about["answered"])
@@ -282,5 +283,6 @@ def _own(pending: Behaviour | None) -> Behaviour | None:
     )
 
 
-def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {n.removeprefix(prefix): x.clone() for n, x in tensors.items() if n.startswith(prefix)}
+def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Those whose names begin with the prefix, without it."""
+    return {n.removeprefix(prefix): x for n, x in tensors.items() if n.startswith(prefix)}

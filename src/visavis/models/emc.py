@@ -24,13 +24,14 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from visavis import noise
 from visavis.behaviour import Behaviour
 from visavis.channels import GROUPS
 from visavis.dyad import Batch, Persona
-from visavis.errors import InputError
+from visavis.errors import InputError, explain
 from visavis.features.speech_emotion import distilled
 from visavis.models._base import ReactionModel, ReactionSession, Samples
 from visavis.models._checks import readable
@@ -402,14 +403,21 @@ class EMC(EMCLosses, ReactionModel[EMCConfig]):
 
 
 def sampled(base: ReactionModel[Any], settings: Mapping[str, Any]) -> Any:
-    """The base's configuration with other settings of its sampling."""
+    """The base's configuration with other settings of its sampling.
+
+    Raises:
+        InputError: what is no setting of it, or not a value that it takes.
+    """
     for name in settings:
         if name not in base.sampled_with:
             raise InputError(
                 f"`sampling` takes settings of {base.name}'s sampling "
                 f"({', '.join(base.sampled_with) or 'it names none'}), not {name!r}."
             )
-    return replace(base.config, **settings)
+    try:
+        return replace(base.config, **settings)
+    except ValidationError as error:
+        raise InputError(f"`sampling` does not fit {base.name}. {explain(error)}") from error
 
 
 def _mark_of(base: ReactionModel[Any]) -> Tensor:

@@ -11,13 +11,13 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from visavis.errors import InputError, nearest
+from visavis.errors import InputError, explain, nearest
 from visavis.recipes._schema import (
+    KEYS,
     CorpusRecipe,
     Recipe,
     StageRecipe,
     TrainingRecipe,
-    explain,
 )
 
 __all__ = [
@@ -73,10 +73,12 @@ def read(name: str, *, preset: str | None = None, changes: Sequence[str] = ()) -
     if isinstance(data.get("stages"), list):
         data["stages"] = [_stage(entry, data.get("training", {})) for entry in data["stages"]]
         _unique(name, [entry.get("name") for entry in data["stages"]])
+    if isinstance(data.get("stages"), Mapping):
+        raise InputError(_stageless(name, data["stages"], preset, presets))
     try:
         return TypeAdapter(Recipe).validate_python({"name": name, **data})
     except ValidationError as error:
-        raise InputError(f"recipe {name!r} is not valid. {explain(error)}") from error
+        raise InputError(f"recipe {name!r} is not valid. {explain(error, KEYS)}") from error
 
 
 def _toml(name: str) -> dict[str, Any]:
@@ -98,6 +100,18 @@ def _stage(entry: Any, training: Any) -> Any:
     own = {k: v for k, v in entry.items() if k in ("name", "freeze")}
     rest = {k: v for k, v in entry.items() if k not in own}
     return {**own, "training": {**training, **rest}}
+
+
+def _stageless(
+    recipe: str, asked: Mapping[str, Any], preset: str | None, presets: Mapping[str, Any]
+) -> str:
+    """Stages were changed by name, but none was named: those come with another preset."""
+    text = f"recipe {recipe!r} has no stages, and so no {', '.join(asked)}"
+    having = [p for p, layer in presets.items() if _named(layer.get("stages"))]
+    if not having:
+        return f"{text}; name them as a list of [[stages]]."
+    behind = f"+{preset}" if preset is not None else ""
+    return f"{text}. These come with a preset: --preset {having[0]}{behind}."
 
 
 def _unique(recipe: str, stages: list[Any]) -> None:

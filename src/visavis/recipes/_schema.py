@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import field
 from typing import Any, Literal
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 _STRICT = ConfigDict(extra="forbid")
@@ -131,22 +130,6 @@ class Recipe:
     def steps(self) -> int:
         """Of all stages together."""
         return sum(stage.training.steps for stage in self.plan)
-
-
-def explain(error: ValidationError, known: Mapping[str, Any] | None = None) -> str:
-    """Pydantic's findings as sentences, with the nearest known key for a misspelt one."""
-    lines = []
-    for item in error.errors():
-        where = ".".join(str(part) for part in item["loc"])
-        line = f"{where}: {item['msg']} (came: {item['input']!r})"
-        if item["type"] == "unexpected_keyword_argument":
-            line = f"{where}: there is no such key"
-            close = difflib.get_close_matches(str(item["loc"][-1]), list(known or KEYS), n=1)
-            line += f", did you mean {close[0]!r}?" if close else ""
-        elif item["type"] == "value_error":  # raised by a configuration itself, about several keys
-            line = item["msg"].removeprefix("Value error, ")
-        lines.append(line)
-    return "; ".join(lines) + "."
 
 
 KEYS = tuple(

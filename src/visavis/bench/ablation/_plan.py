@@ -24,9 +24,8 @@ from visavis import recipes
 from visavis.bench._systems import LABELS
 from visavis.bench._table import BETTER, GROUPED, GROUPS, SCORES
 from visavis.corpora._dropout import Dropout
-from visavis.errors import InputError, nearest
+from visavis.errors import InputError, explain, nearest
 from visavis.recipes import Recipe
-from visavis.recipes._schema import explain
 
 _STRICT = ConfigDict(extra="forbid")
 _CLAIM = re.compile(r"(?P<score>[\w/]+): (?P<left>\w+) (?P<sign>[<>=]) (?P<right>[\w.]+)")
@@ -67,6 +66,7 @@ class ClaimPlan:
     """Something that the paper says of its table."""
 
     says: str
+    """In words; "(ours)" before what the paper does not claim."""
     check: str
     """`FRDiv: no_momentum > full`, two rows, or a row and a number (`FRDiv: no_diffusion = 0`)."""
 
@@ -81,6 +81,11 @@ class Claim:
     sign: Literal["<", ">", "="]
     right: str | float
     """A row's name, or a number."""
+
+    @property
+    def ours(self) -> bool:
+        """Whether we claim it, and not the paper."""
+        return self.says.startswith("(ours)")
 
     def __str__(self) -> str:
         return f"{self.score}: {self.left} {self.sign} {self.right}"
@@ -205,7 +210,7 @@ def read(name: str, *, changes: Sequence[str] = (), steps: int | None = None) ->
     except ValidationError as error:
         keys = (*Study.__dataclass_fields__, *RowPlan.__dataclass_fields__,
                 *TablePlan.__dataclass_fields__, *ClaimPlan.__dataclass_fields__)  # fmt: skip
-        why = explain(error, dict.fromkeys(keys))
+        why = explain(error, keys)
         raise InputError(f"the study {name!r} is not valid. {why}") from error
     for key, row in study.rows.items():
         _check_row(study, key, row)

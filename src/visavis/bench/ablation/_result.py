@@ -21,6 +21,8 @@ from visavis.metrics.intervals import bootstrap
 Verdict = Literal[
     "moves as the paper says",
     "the other way",
+    "holds",
+    "does not hold",
     "no difference",
     "a difference",
     "not made yet",
@@ -199,19 +201,22 @@ def _judged(claim: Claim, have: Mapping[str, Row], groups: Sequence[str]) -> Jud
         return Judged(claim, None, "not made yet")
     other = have[claim.right] if isinstance(claim.right, str) else claim.right
     less = difference(have[claim.left], other, claim.score, groups)
-    return Judged(claim, less, verdict(claim.sign, less))
+    return Judged(claim, less, verdict(claim.sign, less, ours=claim.ours))
 
 
-def verdict(sign: str, less: Number | None) -> Verdict:
+def verdict(sign: str, less: Number | None, *, ours: bool = False) -> Verdict:
     """What a difference says of a claim `left sign right`.
 
-    "=" is a claim of no difference: it holds where the interval contains 0.
+    "=" is a claim of no difference: it holds where the interval contains 0. Of a claim that is
+    `ours` the paper says nothing: it holds, or does not.
     """
+    right: Verdict = "holds" if ours else "moves as the paper says"
+    wrong: Verdict = "does not hold" if ours else "the other way"
     if less is None or less.low is None or less.high is None:
         return "not defined"
     above, below = less.low > _EXACT, less.high < -_EXACT
     if sign == "=":
-        return "a difference" if above or below else "moves as the paper says"
+        return "a difference" if above or below else right
     if not above and not below:
         return "no difference"
-    return "moves as the paper says" if above == (sign == ">") else "the other way"
+    return right if above == (sign == ">") else wrong

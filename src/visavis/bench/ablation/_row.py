@@ -24,10 +24,9 @@ from visavis.bench._systems import System
 from visavis.bench.ablation._plan import RowPlan
 from visavis.corpora._dropout import Dropout, dropped
 from visavis.dyad import Persona
-from visavis.errors import InputError
+from visavis.errors import InputError, explain
 from visavis.models._base import ReactionModel
 from visavis.recipes import overlaid, parsed
-from visavis.recipes._schema import explain
 
 SCORED = ("FRCorr", "FRDist", "FRDiv", "FRVar", "FRDvs", "FRSyn")
 """Those with a value a clip; FRRea is taken of all clips at once."""
