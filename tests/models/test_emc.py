@@ -501,6 +501,33 @@ def test_samples_spread_further_only_where_something_is_lost(kind: str) -> None:
         assert float(far.var(1).mean()) > 1.05 * float(near.var(1).mean())
 
 
+@EACH
+@pytest.mark.parametrize("lost", [(), ("face",), ("face", "speech")])
+def test_spread_clips_in_a_padded_batch_are_what_they_are_alone(
+    kind: str, lost: tuple[str, ...]
+) -> None:
+    model = made(kind, spread=(1.2, 2.0, 1.5, 3.0), spread_frames=9.0)
+    people = [p.drop(*lost, start=4, stop=9) if lost else p for p in (person(40), person(23))]
+    seeds = torch.tensor([3, 4])
+    both = model.generate(Behaviour.stack(people), 3, seeds=seeds)
+    for mine, one, seed in zip(both, people, (3, 4), strict=True):
+        assert worst(mine, model.generate(one, 3, seeds=seed)) < 1e-4
+
+
+def test_plain_imputation_is_the_base_alone_whatever_the_spread() -> None:
+    plain, wide = (
+        made("regnn", compensation="mean", attention=False, spread=(n,) * 4) for n in (1.0, 3.0)
+    )
+    speaker = person(40).drop("face", "speech", start=5, stop=30)
+    assert torch.equal(plain.generate(speaker, 2).pack(), wide.generate(speaker, 2).pack())
+
+
+@pytest.mark.parametrize("times", [0.0, -1.0, float("nan"), float("inf")])
+def test_draws_cannot_deviate_no_times_or_less(times: float) -> None:
+    with pytest.raises(ValueError, match="spread"):
+        EMCConfig(spread=(1.0, times, 1.0, 1.0))
+
+
 @pytest.mark.parametrize("kind", ["faceais", "faceais_causal"])
 def test_faceais_draws_by_the_temperature_of_a_patch(kind: str) -> None:
     base, speaker = base_of(kind), person(12).unsqueeze()
@@ -870,12 +897,15 @@ def test_a_batch_that_lacks_a_modality_can_be_learned_from(kind: str, recall: bo
 # ---------------------------------------------------------------------- a conversation
 
 
-def test_a_conversation_that_loses_camera_then_microphone_then_both_goes_on() -> None:
-    """With the bundled weights: at no seam do reactions jerk more than the whole conversation does
-    somewhere, and three seconds after the last return they are near its reactions again."""
+@pytest.mark.parametrize(("name", "most"), [("emc_reactface", 1.0), ("emc_faceais", 1.25)])
+def test_a_conversation_that_loses_camera_then_microphone_then_both_goes_on(
+    name: str, most: float
+) -> None:
+    """With the bundled weights: at no seam do reactions jerk much more than the whole conversation
+    does somewhere, and three seconds after the last return they are near its reactions again."""
     from visavis.corpora import SimulatedDyads
 
-    model, corpus = pretrained.load("emc_reactface"), SimulatedDyads("val", size=3)
+    model, corpus = pretrained.load(name), SimulatedDyads("val", size=3)
     assert isinstance(model, EMC)
     people = [corpus[i].speaker.select("face", "speech") for i in range(3)]
     lossy = [p.drop("face", start=100, stop=225) for p in people]
@@ -898,7 +928,7 @@ def test_a_conversation_that_loses_camera_then_microphone_then_both_goes_on() ->
         made_up.diff(n=3, dim=1).abs().amax(2) / usual.diff(n=3, dim=1).abs().amax((1, 2))[:, None]
     )
     for seam in (100, 225, 275, 400, 450, 575):
-        assert float(jerk[:, seam - 4 : seam + 8].max()) <= 1.0
+        assert float(jerk[:, seam - 4 : seam + 8].max()) <= most
     apart = (usual - made_up).square().mean(2).sqrt()
     assert float(apart[:, :100].max()) < 1e-5
     yardstick = float((usual - other).square().mean(2).sqrt().mean())

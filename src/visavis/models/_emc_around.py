@@ -80,14 +80,22 @@ class Around(Generic[ModelT]):
         return self.split.predict(fused, inside)
 
     def sample(
-        self, distribution: Any, seeds: Tensor, samples: Samples, by: Tensor | None = None
+        self,
+        distribution: Any,
+        seeds: Tensor,
+        samples: Samples,
+        by: Tensor | None = None,
+        inside: Tensor | None = None,
     ) -> Tensor:
         """Draws [R, k, L, C]; `by` [R, T] is how many times as far they deviate, a frame."""
         out: Tensor = self.split.sample(distribution, seeds, samples)
-        return out if by is None else self.spread(out, distribution, by)
+        return out if by is None else self.spread(out, distribution, by, inside)
 
-    def spread(self, latent: Tensor, distribution: Any, by: Tensor) -> Tensor:
-        """Draws further from the middle of their distribution, or nearer to it."""
+    def spread(
+        self, latent: Tensor, distribution: Any, by: Tensor, inside: Tensor | None
+    ) -> Tensor:
+        """Draws further from the middle of their distribution, or nearer to it; `by` is 1 behind
+        a clip's end."""
         raise NotImplementedError
 
     def refined(

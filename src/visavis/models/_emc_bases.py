@@ -36,9 +36,12 @@ class AroundTransVAE(Around[trans_vae.TransVAE]):
             )
         super().__init__(model)
 
-    def spread(self, latent: Tensor, distribution: Any, by: Tensor) -> Tensor:
+    def spread(
+        self, latent: Tensor, distribution: Any, by: Tensor, inside: Tensor | None
+    ) -> Tensor:
         """By the clip's mean."""
-        return spread(latent, distribution.mean[:, None, None], by.mean(1)[:, None, None, None])
+        mean = by.mean(1) if inside is None else (by * inside).sum(1) / inside.sum(1).clamp(min=1)
+        return spread(latent, distribution.mean[:, None, None], mean[:, None, None, None])
 
     def refined(
         self, latent: Tensor, emotion: Tensor, inside: Tensor | None, ea: Modules
@@ -102,7 +105,9 @@ class AroundREGNN(Around[regnn.REGNN]):
         beside: Tensor = made.unflatten(0, (len(fused), -1)).flatten(1, 2)
         return beside
 
-    def spread(self, latent: Tensor, distribution: Any, by: Tensor) -> Tensor:
+    def spread(
+        self, latent: Tensor, distribution: Any, by: Tensor, inside: Tensor | None
+    ) -> Tensor:
         rows = self._windows(by[..., None] - 1) + 1  # nothing changes behind the clip
         tokens = rows.unflatten(0, (len(by), -1)).flatten(1, 2)
         return spread(latent, distribution.mean[:, None], tokens[:, None])
@@ -147,7 +152,12 @@ class AroundFaceAIS(Around[faceais.FaceAIS]):
         return self.model.config.tokenizer_width
 
     def sample(
-        self, distribution: Any, seeds: Tensor, samples: Samples, by: Tensor | None = None
+        self,
+        distribution: Any,
+        seeds: Tensor,
+        samples: Samples,
+        by: Tensor | None = None,
+        inside: Tensor | None = None,
     ) -> Tensor:
         """By the temperature of the codes' chances, of what is known before a patch."""
         if by is None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from visavis.models._base import STRICT, ReactionConfig
 from visavis.models._emc_absence import Absence
+
+Times = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -55,7 +57,7 @@ class EMCConfig(ReactionConfig):
     fade: int = Field(default=0, ge=0)
     """Ours, of generation alone and where the base is online: frames over which what is known and
     what stands for nothing fade into each other where both modalities are lost (`_emc_fade`)."""
-    spread: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
+    spread: tuple[Times, Times, Times, Times] = (1.0, 1.0, 1.0, 1.0)
     """Ours, of sampling alone: how many times as far as the base's draws deviate, to the whole
     speaker, without face, without voice, without both (`_emc_spread`)."""
     spread_frames: float = Field(default=100.0, gt=0)

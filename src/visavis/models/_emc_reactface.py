@@ -74,7 +74,9 @@ class AroundReactFace(Around[reactface.ReactFace]):
         ]
         return torch.cat([torch.cat(parts, 1), speech], dim=-1)
 
-    def spread(self, latent: Tensor, distribution: Any, by: Tensor) -> Tensor:
+    def spread(
+        self, latent: Tensor, distribution: Any, by: Tensor, inside: Tensor | None
+    ) -> Tensor:
         """A window's noise, by what is known at its first frame."""
         return spread(latent, 0.0, by[:, None, :: self.model.config.window, None])
 

@@ -96,7 +96,7 @@ def draw(
     """
     logits = logits / temperature
     if top_k < logits.shape[-1]:
-        best = logits.topk(top_k, dim=-1)
+        best = logits.topk(top_k, dim=-1, sorted=False)
         logits = torch.full_like(logits, float("-inf")).scatter(-1, best.indices, best.values)
     left, found = logits.softmax(-1), torch.zeros_like(logits[..., 0], dtype=torch.int64)
     for i in reversed(range(len(levels))):

@@ -86,7 +86,7 @@ class PatchSession(WindowSession[Talk]):
         base, size = self.base, self.base.config.patch
         like = base.predictor.head.weight
         return Talk(
-            states.begin(base.predictor, rows, self.num_samples // rows),
+            base.beginning(rows, self.num_samples // rows),
             0,
             0,
             base.nothing_before(self.num_samples),

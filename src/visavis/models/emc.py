@@ -65,7 +65,8 @@ class EMC(EMCLosses, ReactionModel[EMCConfig]):
     base: Any
 
     def __init__(self, config: EMCConfig, base: ReactionModel[Any]) -> None:
-        """`base` is the model that `config.base` names, with its weights.
+        """`base` is the model that `config.base` names, with its weights; it is taken over: its
+        settings of sampling are those of `config.sampling`, and it learns only if `config.joint`.
 
         Raises:
             InputError: it is not in parts, or EMC has no adapter for it, or `config.sampling`
@@ -196,7 +197,8 @@ class EMC(EMCLosses, ReactionModel[EMCConfig]):
         numbers = samples if isinstance(samples, Tensor) else torch.zeros_like(seeds)[:, None]
         fused, emotion = self.fused(told, seeds, numbers[:, 0])
         distribution = self.parts.predict(fused, told.inside)
-        latent = self.parts.sample(distribution, seeds, samples, self.spread_of(told))
+        by = self.spread_of(told)
+        latent = self.parts.sample(distribution, seeds, samples, by, told.inside)
         if emotion is not None:
             latent = self.parts.refined(latent, emotion, told.inside, self.modules_of())
         raw = self.parts.raw(latent, speaker.frames, distribution, told.inside)
@@ -234,13 +236,15 @@ class EMC(EMCLosses, ReactionModel[EMCConfig]):
         return made_up and not self.config.z_shared and told.lossy
 
     def spread_of(self, told: Told) -> Tensor | None:
-        """How many times as far draws deviate, [R, T]; None where that is once."""
-        numbers = self.config.spread
-        if set(numbers) == {1.0} or (numbers[0] == 1 and not told.lossy):
+        """How many times as far draws deviate, [R, T], 1 behind a clip's end; None where that is
+        once, as always for plain imputation."""
+        numbers, imputed = self.config.spread, self.config.compensation != "cma"
+        if imputed or set(numbers) == {1.0} or (numbers[0] == 1 and not told.lossy):
             return None
         there, causal = (told.face_there, told.speech_there), self.parts.causal
         face, voice = (unseen(x, causal=causal)[0] for x in there)
-        return deviation(face, voice, numbers, self.config.spread_frames)
+        by = deviation(face, voice, numbers, self.config.spread_frames)
+        return by if told.inside is None else torch.where(told.inside, by, 1.0)
 
     def modules_of(self) -> Modules:
         assert self.emotions is not None

@@ -165,7 +165,7 @@ class FaceAIS(FaceAISLosses, ReactionModel[FaceAISConfig]):
         """K draws as the codes' vectors, [B, K, P * n, C]; `index` counts patches before these,
         `heat` [B, P] multiplies the temperature of each."""
         each = numbered(num_samples, seeds.device).shape[1]
-        state = states.begin(self.predictor, len(seeds), each)
+        state = self.beginning(len(seeds), each)
         codes, parts = self.nothing_before(len(seeds) * each), []
         numbers = torch.full_like(seeds, index)
         for number in range(distribution.patches):
@@ -180,6 +180,11 @@ class FaceAIS(FaceAISLosses, ReactionModel[FaceAISConfig]):
             )
             parts.append(codes.unflatten(0, (len(seeds), -1)))
         return self.tokenizer.quantise.decode(torch.cat(parts, 2))
+
+    def beginning(self, clips: int, samples: int) -> states.State:
+        """Before the first patch. Where the own past is always hidden, nothing of an answer differs
+        from sample to sample but its draw, and one answer a clip serves them all."""
+        return states.begin(self.predictor, clips, 1 if self.config.own_drop == 1 else samples)
 
     def nothing_before(self, rows: int) -> Tensor:
         """The own codes before the first patch, [rows, n]."""
@@ -200,11 +205,12 @@ class FaceAIS(FaceAISLosses, ReactionModel[FaceAISConfig]):
         multiplies the temperature."""
         settings = self.config
         if settings.own_drop == 1:
-            codes = torch.full_like(codes, self.predictor.absent)
+            codes = self.nothing_before(len(seeds))
         logits = states.reply(self.predictor, state, codes, features)
         frames = numbers[:, None, None] * settings.patch
         frames = frames + torch.arange(settings.patch, device=seeds.device)
         chance = self._chance(frames, seeds[:, None, None], numbered(num_samples, seeds.device))
+        logits = logits.repeat_interleave(chance[..., 0, 0].numel() // len(logits), 0)
         if heat is not None:
             logits = logits / heat.repeat_interleave(len(logits) // len(heat))[:, None, None]
         return draw(
