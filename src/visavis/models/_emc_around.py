@@ -7,6 +7,7 @@ patch), which frames a latent may know, and how a draw is scored. Letters: R row
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
@@ -31,7 +32,7 @@ class Modules:
     nothing: Tensor
 
 
-class Around(Generic[ModelT]):
+class Around(ABC, Generic[ModelT]):
     """A base between whose parts EMC stands. It holds no weights."""
 
     causal: ClassVar[bool] = False
@@ -95,14 +96,14 @@ class Around(Generic[ModelT]):
         self, latent: Tensor, distribution: Any, by: Tensor, inside: Tensor | None
     ) -> Tensor:
         """Draws further from the middle of their distribution, or nearer to it; `by` is 1 behind
-        a clip's end."""
+        a clip's end. Asked by `sample` alone: a base that spreads as it draws has its own."""
         raise NotImplementedError
 
+    @abstractmethod
     def refined(
         self, latent: Tensor, emotion: Tensor, inside: Tensor | None, ea: Modules
     ) -> Tensor:
         """S-EA (Eq. 15): draws [R, k, L, C]."""
-        raise NotImplementedError
 
     def learning(
         self, latent: Tensor, emotion: Tensor, inside: Tensor | None, ea: Modules
@@ -117,14 +118,15 @@ class Around(Generic[ModelT]):
         raw: dict[str, Tensor] = self.split.decode(latent, frames, distribution=distribution)
         return raw
 
+    @abstractmethod
     def channels(self, raw: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        raise NotImplementedError
+        """What `raw` gave, by channel."""
 
     # ------------------------------------------------------------------ training
 
+    @abstractmethod
     def drawn(self, distribution: Any) -> Tensor:
         """Draws for the loss, [R, k, L, C], at the noise that the base itself learns with."""
-        raise NotImplementedError
 
     def loss(self, distribution: Any, latent: Tensor, batch: Batch) -> dict[str, Tensor]:
         terms: dict[str, Tensor] = self.split.base_loss(distribution, latent, batch)
